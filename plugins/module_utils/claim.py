@@ -1,0 +1,328 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The claim: one Lease per shard that a single roll holds, and the journal in its annotations.
+
+What must outlive a crash is here and nowhere else (design rule 10). Every write is a compare-and-swap by
+resourceVersion; a Lease alone is no fence, so removals carry uid and resourceVersion of an annotated Pod too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from . import labels
+from .clients.kubernetes import Json, KubernetesClient
+from .errors import EdgeError, Refused
+from .executor import Process
+from .fleet import Alias, TabletType
+from .waiting import Clock, Look, Waiter, WaitTimeout
+
+DURATION_S = 30
+RENEW_EVERY_S = 10.0
+# The longest that a remote command of a holder may still run after the holder lost its claim.
+REMOTE_LIMIT_S = 30.0
+KEEP_FINISHED = 30
+
+
+class ClaimLost(EdgeError):
+    """Somebody else holds the claim by now, or our own ansible-playbook is gone: stop, touch nothing more."""
+
+
+class ClaimHeld(EdgeError):
+    """Somebody else holds the claim."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the journal says of one tablet. Times are seconds since the epoch.
+
+    steps: step to (intent, done); done is None while it is under way.
+    """
+
+    original_type: TabletType = TabletType.UNKNOWN
+    wanted: str = ""
+    pod_name: str = ""
+    pod_uid: str = ""
+    server_uuid: str = ""
+    position: str = ""
+    steps: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    finished: float | None = None
+
+    @property
+    def in_flight(self) -> bool:
+        """Taken, or about to be, and not brought back yet."""
+        return self.finished is None and bool(self.steps)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the annotation and for results."""
+        return {
+            "original_type": str(self.original_type),
+            "wanted": self.wanted,
+            "pod_name": self.pod_name,
+            "pod_uid": self.pod_uid,
+            "server_uuid": self.server_uuid,
+            "position": self.position,
+            "steps": {step: list(times) for step, times in self.steps.items()},
+            "finished": self.finished,
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Entry:
+        """Raises KeyError, ValueError, TypeError on what this collection did not write."""
+        return cls(
+            original_type=TabletType(data["original_type"]),
+            wanted=str(data.get("wanted", "")),
+            pod_name=str(data.get("pod_name", "")),
+            pod_uid=str(data.get("pod_uid", "")),
+            server_uuid=str(data.get("server_uuid", "")),
+            position=str(data.get("position", "")),
+            steps={str(step): (float(times[0]), None if times[1] is None else float(times[1])) for step, times in data.get("steps", {}).items()},
+            finished=None if data.get("finished") is None else float(data["finished"]),
+        )
+
+
+Journal = dict[Alias, Entry]
+
+
+def journal_to_text(journal: Journal) -> str:
+    """Compact JSON; of the finished entries only the newest are kept."""
+    finished = sorted((e.finished or 0.0, a) for a, e in journal.items() if not e.in_flight)
+    dropped = {alias for _at, alias in finished[: max(0, len(finished) - KEEP_FINISHED)]}
+    return json.dumps({str(a): e.as_dict() for a, e in sorted(journal.items()) if a not in dropped}, separators=(",", ":"))
+
+
+def journal_from_text(text: str) -> Journal:
+    """Raises EdgeError where it cannot be read: guessing what an earlier run took would be worse than stopping."""
+    try:
+        return {Alias.parse(alias): Entry.from_dict(entry) for alias, entry in json.loads(text or "{}").items()}
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise EdgeError(f"the claim's journal cannot be read: {error}") from error
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a claim: the roll, the ansible-playbook that executes it, and the process that wrote last."""
+
+    roll: str
+    executor: Process
+    actor: Process
+
+    @property
+    def identity(self) -> str:
+        """holderIdentity of the Lease: one executor of one roll (the slices of an AWX job share the roll's id)."""
+        return f"{self.roll}@{self.executor.host}:{self.executor.pid}:{self.executor.start}"
+
+    @property
+    def is_gone(self) -> bool:
+        """It ran here, and neither it nor the last process that acted for it runs any more."""
+        return self.executor.is_here and not self.executor.runs and not self.actor.runs
+
+
+@dataclass
+class LeaseState:
+    """A Lease as one read of it showed."""
+
+    resource_version: str
+    identity: str
+    renewed: str
+    duration_s: int
+    transitions: int
+    holder: Holder | None
+    journal: Journal
+    annotations: dict[str, str]
+
+
+class Claims:
+    """The Leases of one namespace, for one holder."""
+
+    def __init__(self, kube: KubernetesClient, namespace: str, holder: Holder, clock: Clock) -> None:
+        self._kube = kube
+        self._namespace = namespace
+        self.holder = holder
+        self._clock = clock
+
+    def _path(self, name: str = "") -> str:
+        return f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases" + (f"/{name}" if name else "")
+
+    def read(self, name: str) -> LeaseState | None:
+        """The Lease, None if nobody ever claimed it."""
+        found = self._kube.find(self._path(name))
+        return None if found is None else parse_lease(found)
+
+    def take(self, name: str, waiter: Waiter, wait_s: float = 0.0, on_take_over: Callable[[int], None] = lambda transition: None) -> Claim:
+        """Hold the Lease, waiting at most wait_s seconds for another holder to release it or to expire.
+
+        A holder of this host that is gone, with its last actor, is taken over at once; any other after its Lease has not been
+        renewed for its duration plus the remote command limit, on this machine's monotonic clock.
+        Raises ClaimHeld naming the holder.
+        """
+        unchanged_since: dict[str, float] = {}
+
+        def look() -> Look[Claim]:
+            state = self.read(name)
+            if state is None:
+                return Look(self._write(name, None, {}, 0))
+            if not state.identity or state.identity == self.holder.identity:
+                return Look(self._write(name, state, state.journal, state.transitions + (not state.identity)))
+            expired = self._expired(state, unchanged_since)
+            if (state.holder is not None and state.holder.is_gone) or expired:
+                claim = self._write(name, state, state.journal, state.transitions + 1)
+                on_take_over(claim.transitions)
+                return Look(claim)
+            return Look(missing=f"held by {state.identity}, renewed {state.renewed}")
+
+        try:
+            return waiter.until(look, f"claim {name}", wait_s, every_s=1.0)
+        except WaitTimeout as timeout:
+            raise ClaimHeld(f"{name} is {timeout.last_missing}") from timeout
+
+    def _expired(self, state: LeaseState, unchanged_since: dict[str, float]) -> bool:
+        now = self._clock.monotonic()
+        first_seen = unchanged_since.setdefault(state.resource_version, now)
+        return now - first_seen > state.duration_s + REMOTE_LIMIT_S
+
+    def _write(self, name: str, state: LeaseState | None, journal: Journal, transitions: int) -> Claim:
+        claim = Claim(self, name, state.resource_version if state else "", transitions, dict(journal))
+        claim.save()
+        return claim
+
+    def put(self, name: str, resource_version: str, transitions: int, journal: Journal, identity: str) -> str:
+        """Create or replace the Lease by compare-and-swap; its new resourceVersion. Raises Refused (409) where somebody was faster."""
+        now = datetime.fromtimestamp(self._clock.time(), timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        who = {"roll": self.holder.roll, "executor": self.holder.executor.as_dict(), "actor": self.holder.actor.as_dict()}
+        body: Json = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {
+                "name": name,
+                "namespace": self._namespace,
+                "labels": {labels.MANAGED_BY: labels.MANAGER},
+                "annotations": {labels.JOURNAL: journal_to_text(journal), labels.EXECUTOR: json.dumps(who, separators=(",", ":"))},
+            },
+            "spec": {"holderIdentity": identity, "leaseDurationSeconds": DURATION_S, "renewTime": now, "leaseTransitions": transitions},
+        }
+        if resource_version:
+            body["metadata"]["resourceVersion"] = resource_version
+            written = self._kube.request("PUT", self._path(name), body=body)
+        else:
+            written = self._kube.request("POST", self._path(), body=body)
+        return str(written["metadata"]["resourceVersion"])
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of all its claims."""
+        return self._clock
+
+
+class Claim:
+    """A Lease that we hold. Every act renews it first; losing it raises ClaimLost."""
+
+    def __init__(self, claims: Claims, name: str, resource_version: str, transitions: int, journal: Journal) -> None:
+        self._claims = claims
+        self.name = name
+        self._resource_version = resource_version
+        self.transitions = transitions
+        self.journal = journal
+        self._renewed = 0.0
+
+    @property
+    def roll(self) -> str:
+        """The roll that holds it."""
+        return self._claims.holder.roll
+
+    def save(self) -> None:
+        """Write journal and renewTime. Raises ClaimLost."""
+        if not self._claims.holder.executor.runs:
+            raise ClaimLost(f"the ansible-playbook that holds {self.name} is gone ({self._claims.holder.executor})")
+        try:
+            self._resource_version = self._claims.put(
+                self.name, self._resource_version, self.transitions, self.journal, self._claims.holder.identity
+            )
+        except Refused as error:
+            if error.status in (404, 409):
+                raise ClaimLost(f"{self.name} was taken by somebody else") from error
+            raise
+        self._renewed = self._claims.clock.monotonic()
+
+    def renew(self) -> None:
+        """Before an act: renew now. Raises ClaimLost."""
+        self.save()
+
+    def tick(self) -> None:
+        """In a wait: renew if it is time. Raises ClaimLost."""
+        if not self._claims.holder.executor.runs or self._claims.clock.monotonic() - self._renewed >= RENEW_EVERY_S:
+            self.save()
+
+    def entry(self, alias: Alias) -> Entry:
+        """What the journal says of a tablet."""
+        return self.journal.get(alias, Entry())
+
+    def record(self, alias: Alias, entry: Entry) -> None:
+        """Write a tablet's entry. Raises ClaimLost."""
+        self.journal[alias] = entry
+        self.save()
+
+    def intend(self, alias: Alias, entry: Entry, step: str) -> Entry:
+        """Write that a step is about to be done."""
+        started = Entry(**{**entry.__dict__, "steps": {**entry.steps, step: (self._claims.clock.time(), None)}, "finished": None})
+        self.record(alias, started)
+        return started
+
+    def did(self, alias: Alias, entry: Entry, step: str) -> Entry:
+        """Write that a step is done."""
+        now = self._claims.clock.time()
+        done = Entry(**{**entry.__dict__, "steps": {**entry.steps, step: (entry.steps.get(step, (now, None))[0], now)}})
+        self.record(alias, done)
+        return done
+
+    def finish(self, alias: Alias, entry: Entry, step: str) -> None:
+        """Write that the tablet is back where it was."""
+        now = self._claims.clock.time()
+        self.record(alias, Entry(**{**entry.__dict__, "steps": {**entry.steps, step: (entry.steps.get(step, (now, None))[0], now)}, "finished": now}))
+
+    @property
+    def drained_by_us(self) -> dict[Alias, TabletType]:
+        """Original types of the tablets that this claim's journal says were taken by us and not brought back."""
+        return {alias: entry.original_type for alias, entry in self.journal.items() if entry.in_flight and "drain" in entry.steps}
+
+    @property
+    def in_flight(self) -> frozenset[Alias]:
+        """Tablets that were taken and not brought back."""
+        return frozenset(alias for alias, entry in self.journal.items() if entry.in_flight)
+
+    def release(self) -> None:
+        """Empty the holder and keep the journal."""
+        try:
+            self._claims.put(self.name, self._resource_version, self.transitions, self.journal, "")
+        except Refused as error:
+            if error.status in (404, 409):
+                raise ClaimLost(f"{self.name} was taken by somebody else") from error
+            raise
+
+
+def parse_lease(item: Json) -> LeaseState:
+    """From coordination.k8s.io/v1. Raises EdgeError where the journal cannot be read."""
+    meta, spec = item["metadata"], item.get("spec") or {}
+    annotations = {str(k): str(v) for k, v in (meta.get("annotations") or {}).items()}
+    holder: Holder | None
+    try:
+        who = json.loads(annotations.get(labels.EXECUTOR) or "{}")
+        holder = Holder(str(who["roll"]), Process.from_dict(who["executor"]), Process.from_dict(who["actor"]))
+    except (ValueError, KeyError, TypeError):
+        holder = None
+    return LeaseState(
+        resource_version=str(meta.get("resourceVersion") or ""),
+        identity=str(spec.get("holderIdentity") or ""),
+        renewed=str(spec.get("renewTime") or ""),
+        duration_s=int(spec.get("leaseDurationSeconds") or DURATION_S),
+        transitions=int(spec.get("leaseTransitions") or 0),
+        holder=holder,
+        journal=journal_from_text(annotations.get(labels.JOURNAL, "")),
+        annotations=annotations,
+    )

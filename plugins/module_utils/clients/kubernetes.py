@@ -1,0 +1,260 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The Kubernetes API as this collection uses it: JSON in, JSON out, over the kubernetes package's own connection.
+
+The generated API classes are not used: they turn every answer into objects (slow for 10,000 Pods) and
+their low-level call changed its signature between releases; pool_manager, auth_settings() and WSClient did not.
+"""
+
+from __future__ import annotations
+
+import json
+import traceback
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from ..errors import EdgeError, OutcomeUnknown, Refused, Unreachable
+
+try:
+    import kubernetes.client
+    import kubernetes.config
+    import urllib3
+    from kubernetes.stream import ws_client
+
+    KUBERNETES_IMPORT_ERROR: str | None = None
+except ImportError:
+    KUBERNETES_IMPORT_ERROR = traceback.format_exc()
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Access:
+    """How to reach the API server; names as in kubernetes.core. Without kubeconfig, host or context the in-cluster config is the last resort."""
+
+    kubeconfig: str | None = None
+    context: str | None = None
+    host: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    ca_cert: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    validate_certs: bool | None = None
+
+
+class KubernetesClient:
+    """One API server. Thread-safe: each request and each exec has a connection of its own from the pool."""
+
+    def __init__(self, access: Access, timeout_s: float = 15.0) -> None:
+        """Raises Unreachable where the configuration does not lead to a cluster."""
+        self.timeout_s = timeout_s
+        try:
+            self._configuration = _configuration(access)
+        except (kubernetes.config.ConfigException, OSError, ValueError) as error:
+            raise Unreachable(f"no usable Kubernetes configuration: {error}") from error
+        self._base = self._configuration.host.rstrip("/")
+        self._configuration.connection_pool_maxsize = 32
+        self._configuration.retries = False
+        self._pool = kubernetes.client.ApiClient(self._configuration).rest_client.pool_manager
+
+    # -- plain requests
+
+    def request(self, method: str, path: str, query: list[tuple[str, str]] | None = None, body: Any = None, content_type: str = "application/json") -> Json:
+        """One request. Raises Refused with the HTTP status, Unreachable, or OutcomeUnknown where a write's answer was lost."""
+        raw = self._raw(method, path, query, body, content_type)
+        try:
+            parsed: Json = json.loads(raw)
+        except ValueError as error:
+            raise EdgeError(f"{method} {path}: the answer is not JSON: {raw[:100]!r}") from error
+        return parsed
+
+    def _raw(self, method: str, path: str, query: list[tuple[str, str]] | None, body: Any, content_type: str, timeout_s: float | None = None) -> bytes:
+        url = self._base + path + ("?" + urlencode(query) if query else "")
+        headers = {"Accept": "application/json", "Content-Type": content_type, **self._auth_headers()}
+        timeout = urllib3.Timeout(connect=5.0, read=timeout_s or self.timeout_s)
+        try:
+            answer = self._pool.request(
+                method, url, headers=headers, body=None if body is None else json.dumps(body), timeout=timeout, retries=False
+            )
+        except urllib3.exceptions.HTTPError as error:
+            lost_write = method != "GET" and not isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+            kind = OutcomeUnknown if lost_write else Unreachable
+            raise kind(f"{method} {self._base}{path}: {error}") from error
+        if answer.status >= 300:
+            raise Refused(_refusal(method, path, answer.status, answer.data), answer.status)
+        return bytes(answer.data)
+
+    def _auth_headers(self) -> dict[str, str]:
+        headers = {}
+        for setting in self._configuration.auth_settings().values():
+            if setting.get("in") == "header" and setting.get("value"):
+                headers[str(setting["key"]).lower()] = str(setting["value"])
+        return headers
+
+    def get(self, path: str) -> Json:
+        """GET one object."""
+        return self.request("GET", path)
+
+    def find(self, path: str) -> Json | None:
+        """GET one object; None where there is none."""
+        try:
+            return self.get(path)
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def items(self, path: str, selector: str = "", page: int = 500) -> list[Json]:
+        """GET a whole list, page by page."""
+        found: list[Json] = []
+        token = ""
+        while True:
+            query = [("limit", str(page))]
+            if selector:
+                query.append(("labelSelector", selector))
+            if token:
+                query.append(("continue", token))
+            answer = self.request("GET", path, query)
+            found.extend(answer.get("items") or [])
+            token = (answer.get("metadata") or {}).get("continue") or ""
+            if not token:
+                return found
+
+    def merge(self, path: str, body: Json) -> Json:
+        """PATCH (merge)."""
+        return self.request("PATCH", path, body=body, content_type="application/merge-patch+json")
+
+    # -- Pods
+
+    def pods(self, namespace: str, selector: str) -> list[Json]:
+        """The Pods of a namespace that match."""
+        return self.items(f"/api/v1/namespaces/{namespace}/pods", selector)
+
+    def annotate_pod(self, namespace: str, name: str, uid: str, annotations: dict[str, str | None]) -> Json:
+        """Set annotations on that very Pod. Raises Refused (409) where the uid is another one by now."""
+        return self.merge(f"/api/v1/namespaces/{namespace}/pods/{name}", {"metadata": {"uid": uid, "annotations": annotations}})
+
+    def evict(self, namespace: str, name: str, uid: str, resource_version: str) -> None:
+        """Evict that very Pod in that very version (policy/v1).
+
+        Raises Refused: 429 a disruption budget holds it, 500 more than one budget, 409 another uid or version, 404 gone.
+        """
+        self.request(
+            "POST",
+            f"/api/v1/namespaces/{namespace}/pods/{name}/eviction",
+            body={
+                "apiVersion": "policy/v1",
+                "kind": "Eviction",
+                "metadata": {"name": name, "namespace": namespace},
+                "deleteOptions": {"preconditions": {"uid": uid, "resourceVersion": resource_version}},
+            },
+        )
+
+    def web_get(self, namespace: str, pod: str, port: int, path: str, timeout_s: float = 5.0) -> bytes:
+        """GET a page of a Pod's web server through the Pod proxy."""
+        return self._raw("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}", None, None, "application/json", timeout_s)
+
+    def exec(self, namespace: str, pod: str, container: str, command: list[str], timeout_s: float) -> str:
+        """Run a command in a container; its standard output.
+
+        Raises Refused with the exit code and standard error, Unreachable, or OutcomeUnknown where the end was not seen in time.
+        """
+        query = [("container", container), ("stdout", "true"), ("stderr", "true"), *[("command", word) for word in command]]
+        url = _websocket_url(self._base, f"/api/v1/namespaces/{namespace}/pods/{pod}/exec", query)
+        what = f"exec {' '.join(command[:4])} in {namespace}/{pod}"
+        stream = self._websocket(url, what)
+        try:
+            stream.run_forever(timeout=timeout_s)
+            if stream.is_open():
+                raise OutcomeUnknown(f"{what}: no end after {timeout_s:.0f} s")
+            out, err = stream.read_stdout(timeout=0) or "", stream.read_stderr(timeout=0) or ""
+            status = stream.read_channel(ws_client.ERROR_CHANNEL, timeout=0)
+        except (OSError, ws_client.websocket.WebSocketException) as error:
+            raise OutcomeUnknown(f"{what}: {error}") from error
+        finally:
+            stream.close()
+        if not status:
+            raise OutcomeUnknown(f"{what}: the connection was cut before its end")
+        code = _exit_code(status)
+        if code:
+            raise Refused((err or out).strip() or status, code)
+        return str(out)
+
+    def _websocket(self, url: str, what: str) -> Any:
+        try:
+            return ws_client.WSClient(self._configuration, url, self._auth_headers(), capture_all=False)
+        except ws_client.websocket.WebSocketBadStatusException as error:
+            raise Refused(f"{what}: {_handshake_reason(error)}", error.status_code or 0) from error
+        except (OSError, ws_client.websocket.WebSocketException) as error:
+            raise Unreachable(f"{what}: {error}") from error
+
+    def port_forward(self, namespace: str, pod: str, port: int) -> Any:
+        """A connected socket to a port of a Pod. Raises Refused or Unreachable."""
+        url = _websocket_url(self._base, f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward", [("ports", str(port))])
+        what = f"port-forward to {namespace}/{pod}:{port}"
+        headers = {**self._auth_headers(), "sec-websocket-protocol": "v4.channel.k8s.io"}
+        try:
+            websocket = ws_client.create_websocket(self._configuration, url, headers)
+        except ws_client.websocket.WebSocketBadStatusException as error:
+            raise Refused(f"{what}: {_handshake_reason(error)}", error.status_code or 0) from error
+        except (OSError, ws_client.websocket.WebSocketException) as error:
+            raise Unreachable(f"{what}: {error}") from error
+        return ws_client.PortForward(websocket, [port]).socket(port)
+
+
+def _configuration(access: Access) -> Any:
+    configuration = kubernetes.client.Configuration()
+    if access.host:
+        configuration.host = access.host
+        if access.api_key:
+            configuration.api_key = {"authorization": f"Bearer {access.api_key}"}
+    else:
+        try:
+            kubernetes.config.load_kube_config(config_file=access.kubeconfig, context=access.context, client_configuration=configuration)
+        except kubernetes.config.ConfigException:
+            if access.kubeconfig or access.context:
+                raise
+            kubernetes.config.load_incluster_config(client_configuration=configuration)
+    for option, value in (("ssl_ca_cert", access.ca_cert), ("cert_file", access.client_cert), ("key_file", access.client_key)):
+        if value:
+            setattr(configuration, option, value)
+    if access.validate_certs is not None:
+        configuration.verify_ssl = access.validate_certs
+    return configuration
+
+
+def _websocket_url(base: str, path: str, query: list[tuple[str, str]]) -> str:
+    return "ws" + base.removeprefix("http") + path + "?" + urlencode(query)
+
+
+def _exit_code(status: str) -> int:
+    """0 for Success; the command's exit code; 255 where only a message was given (container not found, for one)."""
+    try:
+        parsed = json.loads(status)
+    except ValueError:
+        return 255
+    if parsed.get("status") == "Success":
+        return 0
+    for cause in (parsed.get("details") or {}).get("causes") or []:
+        if cause.get("reason") == "ExitCode":
+            return int(cause["message"])
+    return 255
+
+
+def _handshake_reason(error: Any) -> str:
+    body = getattr(error, "resp_body", b"") or b""
+    try:
+        return str(json.loads(body)["message"])
+    except (ValueError, KeyError, TypeError):
+        return str(error)
+
+
+def _refusal(method: str, path: str, status: int, data: bytes) -> str:
+    try:
+        message = str(json.loads(data).get("message") or "")
+    except (ValueError, AttributeError):
+        message = data[:200].decode("utf-8", "replace")
+    return f"{method} {path}: HTTP {status}: {message}"

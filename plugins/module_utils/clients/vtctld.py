@@ -1,0 +1,220 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""vtctldclient, run by exec in the vtctld Pod (its version always matches) or as a local binary; what it prints becomes data here."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import EdgeError, OutcomeUnknown, Refused, Unreachable
+from ..fleet import Alias, Mysqld, Tablet, TabletType
+from ..gtid import GtidSet
+from .kubernetes import KubernetesClient
+
+Run = Callable[[list[str], float], str]
+
+RUNNING = 3  # replication.IoThreadState / SqlThreadState (go/mysql/replication/replication_state.go)
+SLACK_S = 3.0
+
+
+@dataclass(frozen=True)
+class ExecTransport:
+    """Runs vtctldclient in the first Ready vtctld Pod."""
+
+    kube: KubernetesClient
+    namespace: str
+    pod: str
+    container: str
+    program: Sequence[str]
+
+    def __call__(self, arguments: list[str], timeout_s: float) -> str:
+        return self.kube.exec(self.namespace, self.pod, self.container, [*self.program, *arguments], timeout_s)
+
+
+@dataclass(frozen=True)
+class LocalTransport:
+    """Runs a vtctldclient on this machine, where exec is forbidden."""
+
+    program: Sequence[str]
+
+    def __call__(self, arguments: list[str], timeout_s: float) -> str:
+        try:
+            done = subprocess.run([*self.program, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL)
+        except subprocess.TimeoutExpired as error:
+            raise OutcomeUnknown(f"{self.program[0]} {arguments[0]}: no end after {timeout_s:.0f} s") from error
+        except OSError as error:
+            raise Unreachable(f"{self.program[0]}: {error}") from error
+        if done.returncode:
+            raise Refused((done.stderr or done.stdout).strip(), done.returncode)
+        return done.stdout
+
+
+class Vtctld:
+    """The commands of vtctldclient that this collection uses. Every command runs under a time limit on both sides."""
+
+    def __init__(self, run: Run, timeout_s: float = 15.0) -> None:
+        self._transport = run
+        self.timeout_s = timeout_s
+
+    def run(self, *arguments: str, timeout_s: float | None = None) -> str:
+        """Raises Refused (its own words), Unreachable, OutcomeUnknown."""
+        limit = timeout_s or self.timeout_s
+        return self._transport(["--action-timeout", f"{limit:.0f}s", *arguments], limit + SLACK_S)
+
+    def _json(self, *arguments: str, timeout_s: float | None = None) -> Any:
+        out = self.run(*arguments, timeout_s=timeout_s)
+        try:
+            return json.loads(out)
+        except ValueError as error:
+            raise EdgeError(f"vtctldclient {arguments[0]} answered no JSON (cut off?): {out[-120:]!r}") from error
+
+    def tablets(self, keyspace: str = "", shard: str = "") -> tuple[Tablet, ...]:
+        """The topology's records, read strictly: a cell that does not answer is an error and not a shorter list."""
+        narrow = (["--keyspace", keyspace] if keyspace else []) + (["--shard", shard] if shard else [])
+        return tuple(parse_tablet(item) for item in self._json("GetTablets", "--format", "json", "--strict", *narrow) or [])
+
+    def tablet(self, alias: Alias) -> Tablet:
+        """One record. Raises Refused where the topology has no such tablet."""
+        return parse_tablet(self._json("GetTablet", str(alias)))
+
+    def shard_primary(self, keyspace: str, shard: str) -> tuple[Alias | None, str]:
+        """The shard record's primary and its term's start."""
+        record = (self._json("GetShard", f"{keyspace}/{shard}") or {}).get("shard") or {}
+        return parse_alias(record.get("primary_alias")), parse_time(record.get("primary_term_start_time"))
+
+    def durability(self, keyspace: str) -> str:
+        """The keyspace's durability policy; empty is Vitess' default, none."""
+        return str(((self._json("GetKeyspace", keyspace) or {}).get("keyspace") or {}).get("durability_policy") or "")
+
+    def full_status(self, alias: Alias) -> Mysqld:
+        """What the tablet's mysqld says of itself."""
+        return parse_full_status(self._json("GetFullStatus", str(alias)))
+
+    def change_type(self, alias: Alias, kind: TabletType) -> None:
+        """ChangeTabletType. Not idempotent in Vitess: read the type first."""
+        self.run("ChangeTabletType", str(alias), str(kind).lower())
+
+    def planned_reparent(self, keyspace: str, shard: str, new: Alias, expected: Alias, wait_replicas_s: float, timeout_s: float) -> str:
+        """PlannedReparentShard; its outcome is proved elsewhere, not by this returning."""
+        return self.run(
+            "PlannedReparentShard",
+            f"{keyspace}/{shard}",
+            "--new-primary",
+            str(new),
+            "--expected-primary",
+            str(expected),
+            "--wait-replicas-timeout",
+            f"{wait_replicas_s:g}s",
+            timeout_s=timeout_s,
+        )
+
+    def query(self, alias: Alias, sql: str) -> list[list[str]]:
+        """ExecuteFetchAsDBA; the rows, as text."""
+        answer = self._json("ExecuteFetchAsDBA", "--json", str(alias), sql)
+        return parse_rows(answer)
+
+    def ping(self, alias: Alias) -> None:
+        """Raises where vttablet does not answer."""
+        self.run("PingTablet", str(alias), timeout_s=5.0)
+
+
+def parse_alias(record: Any) -> Alias | None:
+    """From topodata.TabletAlias as JSON; None where it is not set."""
+    if not record or not record.get("cell"):
+        return None
+    return Alias(str(record["cell"]), int(record.get("uid") or 0))
+
+
+def parse_time(record: Any) -> str:
+    """From vttime.Time as JSON to C(seconds.nanoseconds); empty where it is not set."""
+    if not record or not int(record.get("seconds") or 0):
+        return ""
+    return f"{int(record['seconds'])}.{int(record.get('nanoseconds') or 0):09d}"
+
+
+_TYPE_NUMBERS = (
+    TabletType.UNKNOWN,
+    TabletType.PRIMARY,
+    TabletType.REPLICA,
+    TabletType.RDONLY,
+    TabletType.SPARE,
+    TabletType.EXPERIMENTAL,
+    TabletType.BACKUP,
+    TabletType.RESTORE,
+    TabletType.DRAINED,
+)
+
+
+def parse_type(value: Any) -> TabletType:
+    """From the enum's number (GetTablets) or its name (GetTablet, vtgate)."""
+    if isinstance(value, int):
+        return _TYPE_NUMBERS[value] if value < len(_TYPE_NUMBERS) else TabletType.UNKNOWN
+    try:
+        return TabletType(str(value or "UNKNOWN").upper())
+    except ValueError:
+        return TabletType.UNKNOWN
+
+
+def parse_tablet(record: dict[str, Any]) -> Tablet:
+    """From topodata.Tablet as JSON."""
+    alias = parse_alias(record.get("alias"))
+    if alias is None:
+        raise EdgeError(f"a tablet record without an alias: {str(record)[:100]}")
+    return Tablet(
+        alias=alias,
+        keyspace=str(record.get("keyspace") or ""),
+        shard=str(record.get("shard") or ""),
+        type=parse_type(record.get("type")),
+        hostname=str(record.get("hostname") or ""),
+        mysql_hostname=str(record.get("mysql_hostname") or ""),
+        mysql_port=int(record.get("mysql_port") or 0),
+        primary_term_start=parse_time(record.get("primary_term_start_time")),
+    )
+
+
+def parse_full_status(record: dict[str, Any]) -> Mysqld:
+    """From replicationdata.FullStatus as JSON."""
+    replication = record.get("replication_status") or {}
+    primary = record.get("primary_status") or {}
+    position = primary.get("position") or replication.get("position") or ""
+    unknown = bool(replication.get("replication_lag_unknown"))
+    has_source = bool(replication.get("source_host"))
+    return Mysqld(
+        server_uuid=str(record.get("server_uuid") or ""),
+        gtid_executed=GtidSet.parse(str(position)),
+        version=str(record.get("version") or ""),
+        read_only=bool(record.get("read_only")),
+        super_read_only=bool(record.get("super_read_only")),
+        io_running=int(replication.get("io_state") or 0) == RUNNING,
+        sql_running=int(replication.get("sql_state") or 0) == RUNNING,
+        source_host=str(replication.get("source_host") or ""),
+        source_port=int(replication.get("source_port") or 0),
+        source_uuid=str(replication.get("source_uuid") or ""),
+        lag_s=None if unknown or not has_source else float(replication.get("replication_lag_seconds") or 0),
+        last_error=str(replication.get("last_io_error") or replication.get("last_sql_error") or ""),
+        semi_sync_primary=bool(record.get("semi_sync_primary_status")),
+        semi_sync_replica=bool(record.get("semi_sync_replica_status")),
+    )
+
+
+def parse_rows(answer: dict[str, Any]) -> list[list[str]]:
+    """From ExecuteFetchAsDBA --json: sqltypes.Result, or query.QueryResult with lengths and base64 values."""
+    rows = answer.get("rows") or []
+    if rows and isinstance(rows[0], dict):
+        parsed = []
+        for row in rows:
+            values = base64.b64decode(row.get("values") or "").decode("utf-8", "replace")
+            cells, start = [], 0
+            for length in (int(item) for item in row.get("lengths") or []):
+                cells.append("" if length < 0 else values[start : start + length])
+                start += max(0, length)
+            parsed.append(cells)
+        return parsed
+    return [["" if cell is None else str(cell) for cell in row] for row in rows]

@@ -1,0 +1,241 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One vtgate: its own view of tablets by SHOW VITESS_TABLETS, canary reads, and its counters and flags."""
+
+from __future__ import annotations
+
+import json
+import re
+import traceback
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..errors import EdgeError, Refused, Unreachable
+from ..fleet import Alias, Route, Vtgate, VtgateSettings
+from .kubernetes import KubernetesClient
+from .vtctld import parse_type
+from .vttablet import flags_of
+
+try:
+    import pymysql
+    import pymysql.err
+
+    PYMYSQL_IMPORT_ERROR: str | None = None
+except ImportError:
+    PYMYSQL_IMPORT_ERROR = traceback.format_exc()
+
+
+@dataclass(frozen=True)
+class Login:
+    """How to log in to a vtgate; names as in community.mysql."""
+
+    user: str = ""
+    password: str = field(default="", repr=False)
+    ca_cert: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    check_hostname: bool | None = None
+    connect_timeout_s: float = 5.0
+    read_timeout_s: float = 10.0
+
+    @property
+    def tls(self) -> bool:
+        """Whether the connection is encrypted."""
+        return bool(self.ca_cert or self.client_cert)
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where one vtgate is: a Pod (asked through a port-forward), or an address."""
+
+    name: str
+    namespace: str = ""
+    pod: str = ""
+    host: str = ""
+    port: int = 3306
+    web_port: int = 15000
+    ready: bool = True
+    terminating: bool = False
+
+
+class VtgateClient:
+    """One vtgate. Connections are opened per use: a kept one would be the one that a restart cuts."""
+
+    def __init__(self, kube: KubernetesClient, endpoint: Endpoint, login: Login) -> None:
+        self._kube = kube
+        self.endpoint = endpoint
+        self._login = login
+
+    def connect(self) -> Any:
+        """An open PyMySQL connection. Raises Unreachable, or Refused with MySQL's error number."""
+        login, endpoint = self._login, self.endpoint
+        options: dict[str, Any] = {
+            "user": login.user,
+            "password": login.password,
+            "connect_timeout": login.connect_timeout_s,
+            "read_timeout": login.read_timeout_s,
+            "write_timeout": login.read_timeout_s,
+            "autocommit": True,
+            "defer_connect": True,
+            "host": endpoint.host or endpoint.name,
+            "port": endpoint.port,
+        }
+        if login.tls:
+            options.update(ssl_ca=login.ca_cert, ssl_cert=login.client_cert, ssl_key=login.client_key, ssl_verify_identity=bool(login.check_hostname))
+        connection = pymysql.connect(**options)
+        tunnel = None
+        try:
+            if endpoint.pod:
+                tunnel = self._kube.port_forward(endpoint.namespace, endpoint.pod, endpoint.port)
+                tunnel.settimeout(login.read_timeout_s)
+                connection.connect(tunnel)
+            else:
+                connection.connect()
+        except (pymysql.err.MySQLError, OSError) as error:
+            if tunnel is not None:
+                tunnel.close()
+            raise _translated(error, endpoint.name) from error
+        return connection
+
+    def rows(self, sql: str, database: str = "") -> list[tuple[Any, ...]]:
+        """One query on a fresh connection. Raises EdgeError."""
+        connection = self.connect()
+        try:
+            with connection.cursor() as cursor:
+                if database:
+                    cursor.execute(f"USE `{database}`")
+                cursor.execute(sql)
+                return list(cursor.fetchall())
+        except (pymysql.err.MySQLError, OSError) as error:
+            raise _translated(error, self.endpoint.name) from error
+        finally:
+            _close(connection)
+
+    def view(self, keyspace: str, aliases: Iterable[Alias]) -> Vtgate:
+        """Its rows for the tablets of one shard, with its flags; the error is in the result, so that one vtgate never hides another."""
+        base = Vtgate(self.endpoint.name, terminating=self.endpoint.terminating)
+        if self.endpoint.terminating:
+            return base
+        if not self.endpoint.ready:
+            return replace(base, error="its Pod is not Ready")
+        wanted = set(aliases)
+        try:
+            rows = self.rows("SHOW VITESS_TABLETS")
+            base = replace(base, routes=tuple(route for route in map(parse_route, rows) if route.alias in wanted))
+            if self.endpoint.pod:
+                page = self.variables()
+                base = replace(base, settings=parse_settings(flags_of(page)), version=str(page.get("BuildVersion") or ""))
+        except EdgeError as error:
+            return replace(base, error=str(error))
+        return base
+
+    def variables(self) -> dict[str, Any]:
+        """Its /debug/vars; empty for a vtgate that is known by address only."""
+        if not self.endpoint.pod:
+            return {}
+        raw = self._kube.web_get(self.endpoint.namespace, self.endpoint.pod, self.endpoint.web_port, "/debug/vars")
+        try:
+            page: dict[str, Any] = json.loads(raw)
+        except ValueError as error:
+            raise EdgeError(f"/debug/vars of {self.endpoint.name} cannot be read: {error}") from error
+        return page
+
+    def canary(self, keyspace: str, shard: str, kind: str, alias: Alias, server_uuid: str, tries: int) -> int:
+        """Read @@server_uuid through this vtgate until this very tablet answers; how many reads it took.
+
+        From v24 on the tablet is addressed (C(ks:shard@type|alias)); before, the vtgate chooses and the read is repeated, at most tries times.
+        Raises Refused where another tablet answered every time, and whatever the vtgate says.
+        """
+        connection = self.connect()
+        try:
+            with connection.cursor() as cursor:
+                try:
+                    cursor.execute(f"USE `{keyspace}:{shard}@{kind.lower()}|{alias}`")
+                    cursor.execute("SELECT @@server_uuid")
+                    return self._expect(cursor.fetchone(), server_uuid, 1)
+                except pymysql.err.MySQLError as error:
+                    if not _no_tablet_targets(error):
+                        raise
+                cursor.execute(f"USE `{keyspace}:{shard}@{kind.lower()}`")
+                seen: set[str] = set()
+                for attempt in range(1, tries + 1):
+                    cursor.execute("SELECT @@server_uuid")
+                    answer = str((cursor.fetchone() or ("",))[0]).lower()
+                    if answer == server_uuid.lower():
+                        return attempt
+                    seen.add(answer)
+        except (pymysql.err.MySQLError, OSError) as error:
+            raise _translated(error, self.endpoint.name) from error
+        finally:
+            _close(connection)
+        raise Refused(f"{self.endpoint.name}: {tries} reads were answered by {', '.join(sorted(seen))}, none by {alias} ({server_uuid})")
+
+    def _expect(self, row: Any, server_uuid: str, attempt: int) -> int:
+        answer = str((row or ("",))[0]).lower()
+        if answer != server_uuid.lower():
+            raise Refused(f"{self.endpoint.name}: the addressed tablet's answer came from {answer}, not {server_uuid}")
+        return attempt
+
+
+_BAD_TARGET = re.compile(r"VT05003|VT09017|unknown database|invalid (?:tablet type|target)|unknown tablet type|Bad tablet type|VT05004", re.IGNORECASE)
+
+
+def _no_tablet_targets(error: Exception) -> bool:
+    """Whether this vtgate is older than v24 and does not know the C(|alias) form."""
+    return bool(_BAD_TARGET.search(str(error)))
+
+
+def _close(connection: Any) -> None:
+    try:
+        connection.close()
+    except (pymysql.err.MySQLError, OSError):
+        return
+
+
+def _translated(error: Exception, name: str) -> EdgeError:
+    code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    if isinstance(error, OSError) or code in (2003, 2006, 2013):
+        return Unreachable(f"{name}: {error}")
+    return Refused(f"{name}: {error}", code)
+
+
+def parse_route(row: tuple[Any, ...]) -> Route:
+    """From SHOW VITESS_TABLETS: Cell, Keyspace, Shard, TabletType, State, Alias, Hostname, PrimaryTermStartTime."""
+    _cell, _keyspace, _shard, kind, state, alias, hostname, term = (str(cell) if cell is not None else "" for cell in row)
+    return Route(Alias.parse(alias), parse_type(kind), state == "SERVING", hostname, term)
+
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+
+
+def parse_duration(text: str) -> float:
+    """Go's C(1m30s) in seconds. Raises ValueError."""
+    parts = re.findall(r"([\d.]+)(ms|us|µs|ns|s|m|h)", text)
+    if not parts:
+        raise ValueError(f"not a duration: {text!r}")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+def parse_settings(flags: dict[str, str]) -> VtgateSettings:
+    """A vtgate's flags, with Vitess' defaults where they are not given."""
+    default = VtgateSettings()
+
+    def seconds(name: str, otherwise: float) -> float:
+        return parse_duration(flags[name]) if name in flags else otherwise
+
+    def names(name: str) -> frozenset[str]:
+        return frozenset(part.strip() for part in flags.get(name, "").split(",") if part.strip())
+
+    return VtgateSettings(
+        cells_to_watch=names("cells-to-watch"),
+        keyspaces_to_watch=names("keyspaces-to-watch"),
+        tablet_refresh_interval_s=seconds("tablet-refresh-interval", default.tablet_refresh_interval_s),
+        buffer_enabled=flags.get("enable-buffer", "false").lower() in ("true", "1", "t"),
+        buffer_window_s=seconds("buffer-window", default.buffer_window_s),
+        buffer_max_failover_s=seconds("buffer-max-failover-duration", default.buffer_max_failover_s),
+        buffer_min_gap_s=seconds("buffer-min-time-between-failovers", default.buffer_min_gap_s),
+        buffer_keyspace_shards=names("buffer-keyspace-shards"),
+    )

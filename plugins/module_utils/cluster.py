@@ -1,0 +1,345 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Reads a shard as it is now: topology, Pods, mysqlds and every vtgate's own view, in parallel. The only place that puts them together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import Any, TypeVar
+
+from . import labels
+from .clients.kubernetes import Json, KubernetesClient
+from .clients.vtctld import Vtctld
+from .clients.vtgate import Endpoint, Login, VtgateClient
+from .clients.vttablet import Vttablet
+from .errors import EdgeError, Refused, Unreachable
+from .fleet import Alias, Mysqld, Pod, Shard, Tablet, Vtgate
+from .gates import Place
+from .owners import Owner, stateful_set_refusal, unsupported
+from .waiting import Clock
+
+T = TypeVar("T")
+VTGATES_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which Vitess cluster: its namespaces and how its Pods are found."""
+
+    namespace: str
+    tablet_namespaces: tuple[str, ...] = ()
+    vtgate_namespaces: tuple[str, ...] = ()
+    tablet_selector: str = labels.DEFAULT_TABLET_SELECTOR
+    vtgate_selector: str = labels.DEFAULT_VTGATE_SELECTOR
+    vtgate_addresses: tuple[str, ...] = ()
+    vtgate_port: int = 3306
+    vtgate_web_port: int = 15000
+
+
+class Cluster:
+    """One Vitess cluster in one Kubernetes cluster."""
+
+    def __init__(self, kube: KubernetesClient, vtctld: Vtctld, vttablet: Vttablet, scope: Scope, login: Login, clock: Clock) -> None:
+        self.kube = kube
+        self.vtctld = vtctld
+        self.vttablet = vttablet
+        self.scope = scope
+        self._login = login
+        self._clock = clock
+        self._durability: dict[str, str] = {}
+
+    # -- the shard
+
+    def shard_of(self, alias: Alias) -> tuple[str, str]:
+        """Keyspace and shard of a tablet. Raises Refused where the topology has no such tablet."""
+        record = self.vtctld.tablet(alias)
+        return record.keyspace, record.shard
+
+    def read_shard(self, keyspace: str, shard: str, mysqlds: bool = True, vtgates: bool = True) -> Shard:
+        """A shard at one moment. Raises EdgeError where topology or Kubernetes cannot be asked; a mysqld's or vtgate's error is in the result."""
+        started = self._clock.monotonic()
+        with ThreadPoolExecutor(VTGATES_AT_ONCE) as pool:
+            durability = pool.submit(self._durability_of, keyspace)
+            records = pool.submit(self.vtctld.tablets, keyspace, shard)
+            primary = pool.submit(self.vtctld.shard_primary, keyspace, shard)
+            pods = pool.submit(self.tablet_pods)
+            gates = pool.submit(self.vtgates) if vtgates else None
+            tablets = records.result()
+            statuses = {t.alias: pool.submit(self._status, t) for t in tablets} if mysqlds else {}
+            aliases = tuple(t.alias for t in tablets)
+            views = [pool.submit(client.view, keyspace, aliases) for client in (gates.result() if gates else ())]
+            found = tuple(self._with_status(_with_pod(t, pods.result()), statuses.get(t.alias)) for t in tablets)
+            primary_alias, term = primary.result()
+            result = Shard(
+                keyspace=keyspace,
+                name=shard,
+                durability=durability.result(),
+                primary=primary_alias,
+                primary_term_start=term,
+                tablets=tuple(sorted(found, key=lambda t: t.alias)),
+                vtgates=tuple(view.result() for view in views),
+                read_started=started,
+            )
+        return replace(result, read_ended=self._clock.monotonic())
+
+    def _durability_of(self, keyspace: str) -> str:
+        if keyspace not in self._durability:
+            self._durability[keyspace] = self.vtctld.durability(keyspace)
+        return self._durability[keyspace]
+
+    def _status(self, tablet: Tablet) -> Mysqld | str:
+        if not tablet.hostname:
+            return "the tablet is shut down"
+        try:
+            return self.vtctld.full_status(tablet.alias)
+        except EdgeError as error:
+            return str(error)
+
+    @staticmethod
+    def _with_status(tablet: Tablet, status: Future[Mysqld | str] | None) -> Tablet:
+        if status is None:
+            return tablet
+        seen = status.result()
+        return replace(tablet, mysqld_error=seen) if isinstance(seen, str) else replace(tablet, mysqld=seen)
+
+    # -- vtgates
+
+    def vtgates(self) -> list[VtgateClient]:
+        """The declared vtgates, listed anew at each look (design rule 8)."""
+        scope = self.scope
+        endpoints: list[Endpoint] = []
+        for address in scope.vtgate_addresses:
+            host, _, port = address.rpartition(":")
+            endpoints.append(Endpoint(name=address, host=host or address, port=int(port) if host else scope.vtgate_port))
+        if not endpoints:
+            for namespace in scope.vtgate_namespaces or (scope.namespace,):
+                for item in self.kube.pods(namespace, scope.vtgate_selector):
+                    pod = parse_pod(item)
+                    if pod.phase in ("Succeeded", "Failed"):
+                        continue
+                    endpoints.append(
+                        Endpoint(
+                            name=pod.name,
+                            namespace=namespace,
+                            pod=pod.name,
+                            port=scope.vtgate_port,
+                            web_port=scope.vtgate_web_port,
+                            ready=pod.ready,
+                            terminating=pod.terminating,
+                        )
+                    )
+        return [VtgateClient(self.kube, endpoint, self._login) for endpoint in endpoints]
+
+    def vtgate_views(self, keyspace: str, aliases: Sequence[Alias]) -> tuple[Vtgate, ...]:
+        """Every vtgate's own view, all at once."""
+        return tuple(in_parallel([_bound(client.view, keyspace, aliases) for client in self.vtgates()]))
+
+    # -- Pods and owners
+
+    def tablet_pods(self) -> tuple[Pod, ...]:
+        """All tablet Pods of the cluster, with the alias that their volume claims or labels name."""
+        scope = self.scope
+        return tuple(
+            parse_pod(item) for namespace in scope.tablet_namespaces or (scope.namespace,) for item in self.kube.pods(namespace, scope.tablet_selector)
+        )
+
+    def pod(self, namespace: str, name: str) -> Pod | None:
+        """One Pod by name, None if there is none."""
+        item = self.kube.find(f"/api/v1/namespaces/{namespace}/pods/{name}")
+        return None if item is None else parse_pod(item)
+
+    def owner_of(self, pod: Pod) -> Owner:
+        """Who recreates this Pod."""
+        if pod.owner_kind != "StatefulSet":
+            return unsupported(pod.owner_kind, pod.owner_name)
+        return parse_stateful_set(self.kube.get(f"/apis/apps/v1/namespaces/{pod.namespace}/statefulsets/{pod.owner_name}"))
+
+    def place_for(self, pod: Pod) -> Place:
+        """Where the Pod's successor may go: a Ready, schedulable node that its volumes allow."""
+        nodes = self.kube.items("/api/v1/nodes")
+        allowed: set[str] | None = None
+        for name in pod.volume_claims:
+            claim = self.kube.get(f"/api/v1/namespaces/{pod.namespace}/persistentvolumeclaims/{name}")
+            volume_name = (claim.get("spec") or {}).get("volumeName")
+            if not volume_name:
+                return Place((), f"volume claim {name} is not bound")
+            terms = parse_volume_terms(self.kube.get(f"/api/v1/persistentvolumes/{volume_name}"))
+            if terms is not None:
+                fitting = {node["metadata"]["name"] for node in nodes if any(_matches(term, node) for term in terms)}
+                allowed = fitting if allowed is None else allowed & fitting
+        return choose_place(nodes, allowed)
+
+    def label_volume(self, pod: Pod, alias: Alias) -> None:
+        """Write the alias on the Pod's volume claims, so that the tablet can be found when it is dead (design section 5)."""
+        for name in pod.volume_claims:
+            path = f"/api/v1/namespaces/{pod.namespace}/persistentvolumeclaims/{name}"
+            have = self.kube.get(path)["metadata"].get("annotations") or {}
+            if have.get(labels.TABLET) != str(alias):
+                self.kube.merge(path, {"metadata": {"annotations": {labels.TABLET: str(alias), labels.TOPOLOGY: self.scope.namespace}}})
+
+    def confirm_identity(self, tablet: Tablet) -> None:
+        """Ask the vttablet in the Pod who it is: an address is only a hint (design section 5). Raises EdgeError."""
+        if tablet.pod is None:
+            raise EdgeError(f"no Pod was found for {tablet.alias} (address {tablet.hostname or 'blank'}): check tablet_selector and tablet_namespaces")
+        said = self.vttablet.vars(tablet.pod).alias
+        if said != tablet.alias:
+            raise EdgeError(f"Pod {tablet.pod.name} at {tablet.hostname} says that it is {said or 'no tablet'}, not {tablet.alias}")
+
+
+def in_parallel(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """Run the calls at once, at most 16 at a time; results in order. Raises the first error."""
+    if not calls:
+        return []
+    with ThreadPoolExecutor(min(VTGATES_AT_ONCE, len(calls))) as pool:
+        return [future.result() for future in [pool.submit(call) for call in calls]]
+
+
+def _bound(call: Callable[..., T], *arguments: Any) -> Callable[[], T]:
+    return lambda: call(*arguments)
+
+
+def _with_pod(tablet: Tablet, pods: Sequence[Pod]) -> Tablet:
+    """The Pod at the tablet's address: by IP, or by the Pod's stable name. Two are an error."""
+    matches = [pod for pod in pods if is_at(pod, tablet.hostname)]
+    if len(matches) > 1:
+        raise EdgeError(f"{tablet.alias} matches {len(matches)} Pods: {', '.join(p.name for p in matches)}")
+    return replace(tablet, pod=matches[0]) if matches else tablet
+
+
+def is_at(pod: Pod, hostname: str) -> bool:
+    """Whether a tablet's address is this Pod's."""
+    return bool(hostname) and (pod.ip == hostname or hostname.partition(".")[0] == pod.name)
+
+
+def find_vtctld(kube: KubernetesClient, namespace: str, selector: str) -> tuple[str, str]:
+    """Pod and container of a Ready vtctld. Raises Unreachable where there is none."""
+    for item in kube.pods(namespace, selector):
+        pod = parse_pod(item)
+        if pod.ready and not pod.terminating:
+            containers = [str(c["name"]) for c in item["spec"]["containers"]]
+            return pod.name, "vtctld" if "vtctld" in containers else containers[0]
+    raise Unreachable(f"no Ready vtctld Pod matches {selector} in namespace {namespace}")
+
+
+def parse_pod(item: Json) -> Pod:
+    """From core/v1."""
+    meta, spec, status = item["metadata"], item.get("spec") or {}, item.get("status") or {}
+    owner = next((o for o in meta.get("ownerReferences") or [] if o.get("controller")), {})
+    conditions = {c["type"]: c["status"] for c in status.get("conditions") or []}
+    return Pod(
+        namespace=str(meta.get("namespace") or ""),
+        name=str(meta["name"]),
+        uid=str(meta["uid"]),
+        resource_version=str(meta.get("resourceVersion") or ""),
+        ip=str(status.get("podIP") or ""),
+        node=str(spec.get("nodeName") or ""),
+        phase=str(status.get("phase") or ""),
+        ready=conditions.get("Ready") == "True",
+        terminating=bool(meta.get("deletionTimestamp")),
+        created=parse_timestamp(str(meta.get("creationTimestamp") or "")),
+        revision=str((meta.get("labels") or {}).get(labels.REVISION) or ""),
+        owner_kind=str(owner.get("kind") or ""),
+        owner_name=str(owner.get("name") or ""),
+        images=_images(spec),
+        volume_claims=tuple(str(v["persistentVolumeClaim"]["claimName"]) for v in spec.get("volumes") or [] if "persistentVolumeClaim" in v),
+        trouble=_trouble(status),
+    )
+
+
+def _images(pod_spec: Json) -> tuple[tuple[str, str], ...]:
+    return tuple((str(c["name"]), str(c.get("image") or "")) for c in pod_spec.get("containers") or [])
+
+
+def _trouble(status: Json) -> str:
+    """Why a Pod does not start: a container's waiting reason, or that it cannot be scheduled."""
+    for state in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
+        waiting = (state.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
+            return f"{state['name']}: {waiting['reason']}: {str(waiting.get('message') or '')[:120]}".rstrip(": ")
+    for condition in status.get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return f"{condition.get('reason')}: {str(condition.get('message') or '')[:160]}"
+    return ""
+
+
+def parse_timestamp(text: str) -> float:
+    """RFC 3339 in seconds since the epoch; 0 for an empty text."""
+    if not text:
+        return 0.0
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(timezone.utc).timestamp()
+
+
+def parse_stateful_set(item: Json) -> Owner:
+    """From apps/v1."""
+    meta, spec, status = item["metadata"], item["spec"], item.get("status") or {}
+    strategy = str((spec.get("updateStrategy") or {}).get("type") or "RollingUpdate")
+    return Owner(
+        kind="StatefulSet",
+        name=str(meta["name"]),
+        strategy=strategy,
+        current_revision=str(status.get("currentRevision") or ""),
+        update_revision=str(status.get("updateRevision") or ""),
+        generation=int(meta.get("generation") or 0),
+        observed_generation=int(status.get("observedGeneration") or 0),
+        images=_images(spec["template"].get("spec") or {}),
+        refusal=stateful_set_refusal(str(meta["name"]), strategy, int(spec.get("replicas", 1))),
+    )
+
+
+Term = list[Json]
+
+
+def parse_volume_terms(volume: Json) -> list[Term] | None:
+    """The node terms that a volume allows; None where it has none."""
+    terms = (((volume.get("spec") or {}).get("nodeAffinity") or {}).get("required") or {}).get("nodeSelectorTerms")
+    return None if terms is None else [list(term.get("matchExpressions") or []) for term in terms]
+
+
+def _matches(term: Term, node: Json) -> bool:
+    have = node["metadata"].get("labels") or {}
+    return all(_matches_expression(expression, have) for expression in term)
+
+
+def _matches_expression(expression: Json, have: dict[str, str]) -> bool:
+    key, values = expression["key"], expression.get("values") or []
+    match expression["operator"]:
+        case "In":
+            return have.get(key) in values
+        case "NotIn":
+            return have.get(key) not in values
+        case "Exists":
+            return key in have
+        case "DoesNotExist":
+            return key not in have
+    return False
+
+
+def choose_place(nodes: list[Json], allowed: set[str] | None) -> Place:
+    """The nodes that would take the Pod, or why none would."""
+    refusals, good = [], []
+    for node in nodes:
+        name = str(node["metadata"]["name"])
+        if allowed is not None and name not in allowed:
+            continue
+        conditions = {c["type"]: c["status"] for c in (node.get("status") or {}).get("conditions") or []}
+        if (node.get("spec") or {}).get("unschedulable"):
+            refusals.append(f"{name} is cordoned")
+        elif conditions.get("Ready") != "True":
+            refusals.append(f"{name} is not Ready")
+        else:
+            good.append(name)
+    if good:
+        return Place(tuple(sorted(good)))
+    return Place((), "; ".join(refusals) or "no node fits the tablet's volumes")
+
+
+def explain(error: EdgeError) -> str:
+    """An edge's error for an operator: a refusal by RBAC already names the verb."""
+    if isinstance(error, Refused) and error.status in (401, 403):
+        return f"not allowed: {error}"
+    return str(error)

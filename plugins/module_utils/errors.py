@@ -1,0 +1,84 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The one error type of an operation, and the one of each edge.
+
+An operation ends with a result or raises L(StepFailure); only a module's
+main() and the action plugin turn it into Ansible's failure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class EdgeError(Exception):
+    """What a client could not do: the cluster, a vtgate or vtctld refused, broke or did not answer."""
+
+
+class Unreachable(EdgeError):
+    """The other side could not be asked at all; nothing was changed by this call."""
+
+
+class Refused(EdgeError):
+    """The other side answered no; status is its own code (HTTP status, exit code, MySQL errno)."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class OutcomeUnknown(EdgeError):
+    """A command was sent and its answer was lost: read the state again before anything else."""
+
+
+MSG_LIMIT = 199
+FAILURE_LIMIT = 2000
+
+
+@dataclass
+class StepFailure(Exception):
+    """Why one step of one tablet stopped, for a person who was woken up by it.
+
+    tablet: alias or keyspace/shard. step: the step's name. reason: one sentence.
+    gate: the gate that was red, if one was. state: what state things are left in.
+    next_command: what to run next.
+    """
+
+    tablet: str
+    step: str
+    reason: str
+    gate: str | None = None
+    state: str = "nothing was changed"
+    next_command: str = "run the same command again"
+    details: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.message()
+
+    def message(self) -> str:
+        """One line of at most 199 characters: tablet, step, reason, next command."""
+        head = f"{self.tablet}: {self.step}: "
+        tail = f" | next: {self.next_command}"
+        room = max(40, MSG_LIMIT - len(head) - len(tail))
+        reason = " ".join(self.reason.split())
+        if len(reason) > room:
+            reason = reason[: room - 1] + "…"
+        return (head + reason + tail)[:MSG_LIMIT]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The structured failure of the result, under 2 KB."""
+        out: dict[str, Any] = {
+            "tablet": self.tablet,
+            "step": self.step,
+            "gate": self.gate,
+            "reason": self.reason[:600],
+            "state": self.state[:400],
+            "next_command": self.next_command[:300],
+        }
+        for key, value in self.details.items():
+            if len(str(out)) + len(str(value)) < FAILURE_LIMIT - 100:
+                out[key] = value
+        return out

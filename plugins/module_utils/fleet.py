@@ -1,0 +1,238 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What there is: tablets, shards, Pods, mysqlds and what each vtgate sees. Pure data, parsed once at the edge."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+
+from .gtid import GtidSet
+
+ALIAS = re.compile(r"^(?P<cell>[A-Za-z0-9_.][A-Za-z0-9_.-]*)-(?P<uid>\d{1,10})$")
+
+
+@dataclass(frozen=True, order=True)
+class Alias:
+    """A tablet's alias: cell and uid, written C(zone1-0000000101)."""
+
+    cell: str
+    uid: int
+
+    @classmethod
+    def parse(cls, text: str) -> Alias:
+        """Read an alias, with or without leading zeros. Raises ValueError on anything else."""
+        match = ALIAS.match(text.strip())
+        if not match:
+            raise ValueError(f"{text!r} is no tablet alias (cell-uid, for example zone1-0000000101)")
+        return cls(match["cell"], int(match["uid"]))
+
+    def __str__(self) -> str:
+        return f"{self.cell}-{self.uid:010d}"
+
+
+class TabletType(str, Enum):
+    """Vitess' tablet types (topodata.TabletType)."""
+
+    UNKNOWN = "UNKNOWN"
+    PRIMARY = "PRIMARY"
+    REPLICA = "REPLICA"
+    RDONLY = "RDONLY"
+    SPARE = "SPARE"
+    EXPERIMENTAL = "EXPERIMENTAL"
+    BACKUP = "BACKUP"
+    RESTORE = "RESTORE"
+    DRAINED = "DRAINED"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+SERVING_TYPES = frozenset({TabletType.PRIMARY, TabletType.REPLICA, TabletType.RDONLY})
+HEALTHY_TYPES = SERVING_TYPES | {TabletType.SPARE, TabletType.EXPERIMENTAL}
+
+
+@dataclass(frozen=True)
+class Pod:
+    """A tablet's Pod, as one read of it showed."""
+
+    namespace: str
+    name: str
+    uid: str
+    resource_version: str
+    ip: str = ""
+    node: str = ""
+    phase: str = ""
+    ready: bool = False
+    terminating: bool = False
+    created: float = 0.0  # seconds since the epoch
+    revision: str = ""
+    owner_kind: str = ""
+    owner_name: str = ""
+    images: tuple[tuple[str, str], ...] = ()  # container to image
+    volume_claims: tuple[str, ...] = ()
+    trouble: str = ""  # why a container does not start, in Kubernetes' own words
+
+    def image(self, container: str) -> str:
+        """The image of a container, empty if there is none of that name."""
+        return dict(self.images).get(container, "")
+
+
+@dataclass(frozen=True)
+class Mysqld:
+    """A tablet's mysqld, as GetFullStatus showed it. Lag is None where the server does not know it."""
+
+    server_uuid: str
+    gtid_executed: GtidSet
+    version: str = ""
+    read_only: bool = True
+    super_read_only: bool = True
+    io_running: bool = False
+    sql_running: bool = False
+    source_host: str = ""
+    source_port: int = 0
+    source_uuid: str = ""
+    lag_s: float | None = None
+    last_error: str = ""
+    semi_sync_primary: bool = False
+    semi_sync_replica: bool = False
+
+    @property
+    def replicating(self) -> bool:
+        """Both replication threads run."""
+        return self.io_running and self.sql_running
+
+
+@dataclass(frozen=True)
+class Tablet:
+    """One tablet: its topology record, and its Pod and mysqld where they were found."""
+
+    alias: Alias
+    keyspace: str
+    shard: str
+    type: TabletType
+    hostname: str = ""
+    mysql_hostname: str = ""
+    mysql_port: int = 0
+    primary_term_start: str = ""  # RFC 3339, empty for other types
+    pod: Pod | None = None
+    mysqld: Mysqld | None = None
+    mysqld_error: str = ""
+
+
+@dataclass(frozen=True)
+class Route:
+    """One row of a vtgate's SHOW VITESS_TABLETS."""
+
+    alias: Alias
+    type: TabletType
+    serving: bool
+    hostname: str
+    primary_term_start: str = ""
+
+
+@dataclass(frozen=True)
+class VtgateSettings:
+    """The flags of a vtgate that a roll depends on. Durations in seconds; defaults are Vitess' own."""
+
+    cells_to_watch: frozenset[str] = frozenset()
+    keyspaces_to_watch: frozenset[str] = frozenset()
+    tablet_refresh_interval_s: float = 60.0
+    buffer_enabled: bool = False
+    buffer_window_s: float = 10.0
+    buffer_max_failover_s: float = 20.0
+    buffer_min_gap_s: float = 60.0
+    buffer_keyspace_shards: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Vtgate:
+    """One vtgate process and its own view of a shard. error is set where it could not be asked."""
+
+    name: str
+    routes: tuple[Route, ...] = ()
+    settings: VtgateSettings = field(default_factory=VtgateSettings)
+    version: str = ""
+    error: str = ""
+    terminating: bool = False
+
+    def routes_to(self, alias: Alias) -> tuple[Route, ...]:
+        """Its rows for a tablet; more than one is a stale entry (vitess#8465)."""
+        return tuple(route for route in self.routes if route.alias == alias)
+
+    def should_see(self, tablet: Tablet) -> bool:
+        """Whether its watched cells and keyspaces include the tablet; no list means all."""
+        cells = self.settings.cells_to_watch
+        keyspaces = self.settings.keyspaces_to_watch
+        return (not cells or tablet.alias.cell in cells) and (not keyspaces or tablet.keyspace in keyspaces)
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard at one moment: read_started is the monotonic time, in seconds, at which its oldest evidence was asked for."""
+
+    keyspace: str
+    name: str
+    durability: str
+    primary: Alias | None
+    primary_term_start: str
+    tablets: tuple[Tablet, ...]
+    vtgates: tuple[Vtgate, ...]
+    read_started: float = 0.0
+    read_ended: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.keyspace}/{self.name}"
+
+    def tablet(self, alias: Alias) -> Tablet | None:
+        """The tablet of that alias, None if the shard has none."""
+        return next((tablet for tablet in self.tablets if tablet.alias == alias), None)
+
+    def others(self, alias: Alias) -> tuple[Tablet, ...]:
+        """All tablets but that one."""
+        return tuple(tablet for tablet in self.tablets if tablet.alias != alias)
+
+    @property
+    def live_vtgates(self) -> tuple[Vtgate, ...]:
+        """The vtgates that count: one that is Terminating is skipped, and named by the gates."""
+        return tuple(vtgate for vtgate in self.vtgates if not vtgate.terminating)
+
+
+def away_reasons(shard: Shard, tablet: Tablet) -> tuple[str, ...]:
+    """Why a tablet is away (design: type not a healthy one, Pod not Ready, or some vtgate does not show it SERVING); empty if it is not."""
+    reasons: list[str] = []
+    if tablet.type not in HEALTHY_TYPES:
+        reasons.append(f"type {tablet.type}")
+    if not tablet.hostname:
+        reasons.append("no address in the topology")
+    if tablet.pod is None:
+        reasons.append("no Pod found")
+    elif tablet.pod.terminating:
+        reasons.append(f"Pod {tablet.pod.name} is terminating")
+    elif not tablet.pod.ready:
+        reasons.append(f"Pod {tablet.pod.name} is not Ready{': ' + tablet.pod.trouble if tablet.pod.trouble else ''}")
+    if tablet.type in SERVING_TYPES:
+        reasons.extend(not_routed_reasons(shard, tablet))
+    return tuple(reasons)
+
+
+def not_routed_reasons(shard: Shard, tablet: Tablet) -> tuple[str, ...]:
+    """Which vtgates that should see the tablet do not show it SERVING, with its type, at its present address."""
+    reasons: list[str] = []
+    for vtgate in shard.live_vtgates:
+        if vtgate.error or not vtgate.should_see(tablet):
+            continue
+        routes = vtgate.routes_to(tablet.alias)
+        good = [route for route in routes if route.serving and route.type == tablet.type and route.hostname == tablet.hostname]
+        if not routes:
+            reasons.append(f"{vtgate.name} does not know it")
+        elif not good:
+            route = routes[0]
+            state = "SERVING" if route.serving else "NOT_SERVING"
+            reasons.append(f"{vtgate.name} shows {route.type} {state} at {route.hostname}")
+        elif len(routes) > 1:
+            reasons.append(f"{vtgate.name} keeps a stale entry at {', '.join(sorted({r.hostname for r in routes} - {tablet.hostname}))}")
+    return tuple(reasons)

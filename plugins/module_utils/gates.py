@@ -1,0 +1,433 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""May I? One named, pure function per safety rule; each fails closed and says why.
+
+A module evaluates all gates of its step itself, right before it acts, on a Shard that it has just read
+(design rule 2). Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import durability, versions
+from .fleet import SERVING_TYPES, Alias, Shard, Tablet, TabletType, Vtgate, away_reasons
+from .owners import Owner, Wanted
+
+TOPOLOGY_EVIDENCE_S = 2.0
+VTGATE_EVIDENCE_S = 10.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One gate's answer. ok is None where an earlier step of the same roll would satisfy it (check mode only)."""
+
+    gate: str
+    ok: bool | None
+    reason: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a module's result."""
+        return {"gate": self.gate, "verdict": {True: "pass", False: "fail", None: "deferred"}[self.ok], "reason": self.reason}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the new Pod may go: nodes that its volumes allow, and why none of them would take it (empty if one would)."""
+
+    nodes: tuple[str, ...] = ()
+    refusal: str = ""
+
+
+@dataclass(frozen=True)
+class Case:
+    """Everything that a step's gates look at. Durations in seconds.
+
+    drained_by_us: original types by alias, from the journal. accept_drained, accept_no_route: aliases the operator accepted.
+    predicted: aliases that the roll's earlier steps would have replaced (check mode). batch: aliases that the play runs together.
+    now: monotonic.
+    """
+
+    shard: Shard
+    alias: Alias
+    now: float
+    owner: Owner | None = None
+    wanted: Wanted | None = None
+    place: Place | None = None
+    candidate: Alias | None = None
+    max_lag_s: float = 10.0
+    wait_replicas_timeout_s: float = 4.0
+    drained_by_us: Mapping[Alias, TabletType] = field(default_factory=dict)
+    accept_drained: frozenset[Alias] = frozenset()
+    accept_no_route: frozenset[Alias] = frozenset()
+    predicted: frozenset[Alias] = frozenset()
+    batch: frozenset[Alias] = frozenset()
+    running_migrations: tuple[str, ...] = ()
+
+    @property
+    def tablet(self) -> Tablet:
+        """The tablet in question. Raises LookupError if the shard has none of that alias."""
+        tablet = self.shard.tablet(self.alias)
+        if tablet is None:
+            raise LookupError(f"{self.shard} has no tablet {self.alias}")
+        return tablet
+
+    @property
+    def primary(self) -> Tablet | None:
+        """The tablet that the shard record names."""
+        return self.shard.tablet(self.shard.primary) if self.shard.primary else None
+
+
+Gate = Callable[[Case], Verdict]
+
+
+def _verdict(gate: Gate | str, problems: list[str] | str, fine: str) -> Verdict:
+    name = gate if isinstance(gate, str) else gate.__name__
+    text = problems if isinstance(problems, str) else "; ".join(problems)
+    return Verdict(name, not text, text or fine)
+
+
+def evidence_is_fresh(case: Case) -> Verdict:
+    """Topology and mysqld evidence is at most 2 s old, counted from the start of its read (design rule 2)."""
+    age = case.now - case.shard.read_started
+    limit = TOPOLOGY_EVIDENCE_S
+    return _verdict(evidence_is_fresh, f"the shard was read {age:.1f} s ago, over {limit:.0f} s" if age > limit else "", f"{age:.1f} s old")
+
+
+def one_tablet_of_shard_in_batch(case: Case) -> Verdict:
+    """A play's batch holds no second tablet of the shard (design rule 1)."""
+    also = sorted(str(t.alias) for t in case.shard.others(case.alias) if t.alias in case.batch)
+    return _verdict(
+        one_tablet_of_shard_in_batch,
+        f"the play runs {', '.join(also)} of {case.shard} in the same batch: set serial: 1 and max_fail_percentage: 0" if also else "",
+        "alone in its batch",
+    )
+
+
+def not_primary(case: Case) -> Verdict:
+    """A PRIMARY is never drained, evicted or deleted (design rule 2): the shard record, the tablet's type and its mysqld must agree."""
+    tablet = case.tablet
+    problems = []
+    if case.shard.primary == case.alias:
+        problems.append("the shard record names it as primary")
+    if tablet.type == TabletType.PRIMARY:
+        problems.append("its type is PRIMARY")
+    if tablet.mysqld is not None and not tablet.mysqld.read_only:
+        problems.append("its mysqld is not read_only")
+    if problems and case.predicted and set(problems) and case.alias in case.predicted:
+        return Verdict(not_primary.__name__, None, "the reparent step would have moved the primary")
+    return _verdict(not_primary, problems, f"{tablet.type}, read_only")
+
+
+def is_primary(case: Case) -> Verdict:
+    """The tablet that gives up the primary role is the primary, by shard record and by type."""
+    tablet = case.tablet
+    agree = case.shard.primary == case.alias and tablet.type == TabletType.PRIMARY
+    return _verdict(is_primary, "" if agree else f"shard record names {case.shard.primary}, its type is {tablet.type}", "it is the primary")
+
+
+def shard_has_healthy_primary(case: Case) -> Verdict:
+    """The shard has one primary, its mysqld answers, takes writes, and every vtgate routes to it."""
+    primary = case.primary
+    if primary is None:
+        return _verdict(shard_has_healthy_primary, f"{case.shard} has no primary", "")
+    problems = [f"{primary.alias}: {reason}" for reason in away_reasons(case.shard, primary)]
+    if primary.type != TabletType.PRIMARY:
+        problems.append(f"{primary.alias} is the primary by shard record and {primary.type} by type")
+    if primary.mysqld is None:
+        problems.append(f"mysqld of {primary.alias} does not answer: {primary.mysqld_error}")
+    elif primary.mysqld.read_only:
+        problems.append(f"mysqld of {primary.alias} is read_only")
+    rivals = [str(t.alias) for t in case.shard.tablets if t.type == TabletType.PRIMARY and t.alias != primary.alias]
+    if rivals:
+        problems.append(f"{', '.join(rivals)} is of type PRIMARY too")
+    return _verdict(shard_has_healthy_primary, problems, f"{primary.alias}")
+
+
+def no_other_tablet_away(case: Case) -> Verdict:
+    """No other tablet of the shard is away (design rule 1); one that the operator accepted by alias as DRAINED by somebody else is left out."""
+    problems = []
+    for other in case.shard.others(case.alias):
+        if other.type == TabletType.DRAINED and other.alias in case.accept_drained and other.alias not in case.drained_by_us:
+            continue
+        reasons = away_reasons(case.shard, other)
+        if reasons:
+            problems.append(f"{other.alias} is away: {', '.join(reasons)}")
+    return _verdict(no_other_tablet_away, problems, "all others serve")
+
+
+def no_foreign_drain(case: Case) -> Verdict:
+    """A tablet DRAINED by somebody else (vtorc drains errant ones) is a stop sign unless accepted by alias (design rule 3)."""
+    foreign = [
+        str(t.alias)
+        for t in case.shard.tablets
+        if t.type == TabletType.DRAINED and t.alias not in case.drained_by_us and t.alias not in case.accept_drained
+    ]
+    return _verdict(no_foreign_drain, f"{', '.join(foreign)} was DRAINED by somebody else" if foreign else "", "none")
+
+
+def every_vtgate_answers(case: Case) -> Verdict:
+    """Every declared vtgate that is not Terminating answered; none found is red (design rule 8)."""
+    live = case.shard.live_vtgates
+    if not live:
+        return _verdict(every_vtgate_answers, "no vtgate was found: check vtgate_selector, vtgate_namespaces or vtgate_addresses", "")
+    skipped = [vtgate.name for vtgate in case.shard.vtgates if vtgate.terminating]
+    problems = [f"{vtgate.name}: {vtgate.error}" for vtgate in live if vtgate.error]
+    return _verdict(every_vtgate_answers, problems, f"{len(live)} answered" + (f", terminating: {', '.join(skipped)}" if skipped else ""))
+
+
+def serving_route_remains(case: Case) -> Verdict:
+    """At every vtgate, each type that this tablet serves keeps another SERVING route within the lag limit (unless accepted by alias)."""
+    tablet = case.tablet
+    kind = case.drained_by_us.get(case.alias, tablet.type)
+    if kind not in SERVING_TYPES or kind == TabletType.PRIMARY:
+        return _verdict(serving_route_remains, "", f"{kind} takes no replica traffic")
+    if case.alias in case.accept_no_route:
+        return _verdict(serving_route_remains, "", f"accepted by alias: clients of {kind} may find no route")
+    problems = [
+        f"{vtgate.name} has no other {kind} of {case.shard} that serves with lag of at most {case.max_lag_s:.0f} s{_why_not(case, vtgate, kind)}"
+        for vtgate in case.shard.live_vtgates
+        if not vtgate.error and vtgate.should_see(tablet) and not _other_routes(case, vtgate, kind)
+    ]
+    return _verdict(serving_route_remains, problems, f"another {kind} serves at every vtgate")
+
+
+def _other_routes(case: Case, vtgate: Vtgate, kind: TabletType) -> list[Alias]:
+    good = []
+    for other in case.shard.others(case.alias):
+        served = any(r.serving and r.type == kind and r.hostname == other.hostname for r in vtgate.routes_to(other.alias))
+        if served and within_lag(other, case.max_lag_s):
+            good.append(other.alias)
+    return good
+
+
+def _why_not(case: Case, vtgate: Vtgate, kind: TabletType) -> str:
+    late = [
+        f"{other.alias} lags {other.mysqld.lag_s if other.mysqld else 'unknown'}"
+        for other in case.shard.others(case.alias)
+        if other.type == kind and not within_lag(other, case.max_lag_s)
+    ]
+    return f" ({', '.join(late)})" if late else ""
+
+
+def within_lag(tablet: Tablet, limit_s: float) -> bool:
+    """IO and SQL threads run and the lag is known and within the limit: lag alone reads 0 with a dead source (vitess#9307)."""
+    status = tablet.mysqld
+    return status is not None and status.replicating and status.lag_s is not None and status.lag_s <= limit_s
+
+
+def enough_ackers_remain(case: Case) -> Verdict:
+    """The durability policy's acks can still be given without this tablet, counted at each sibling (design rule 7)."""
+    try:
+        rule = durability.policy(case.shard.durability)
+    except KeyError:
+        return _verdict(enough_ackers_remain, f"durability policy {case.shard.durability!r} is not known here", "")
+    if rule.acks == 0:
+        return _verdict(enough_ackers_remain, "", "the durability policy waits for no ack")
+    left = [str(t.alias) for t in durability.ackers_without(case.shard, case.alias)]
+    problem = "" if len(left) >= rule.acks else f"{case.shard.durability} needs {rule.acks} acker(s), without {case.alias} there are {len(left)}: writes would hang"
+    return _verdict(enough_ackers_remain, problem, f"{', '.join(left)} ack")
+
+
+def no_backup_or_restore(case: Case) -> Verdict:
+    """No tablet of the shard restores or is backed up (vitess#7000: a PRS fails, and the tablet may be the next to be needed)."""
+    busy = [f"{t.alias} is {t.type}" for t in case.shard.tablets if t.type in (TabletType.BACKUP, TabletType.RESTORE)]
+    return _verdict(no_backup_or_restore, busy, "none")
+
+
+def no_migration_running(case: Case) -> Verdict:
+    """No OnlineDDL migration runs in the shard: a cut-over and a reparent or restart break each other."""
+    running = case.running_migrations
+    return _verdict(no_migration_running, f"OnlineDDL running: {', '.join(running)}" if running else "", "none")
+
+
+def owner_is_supported(case: Case) -> Verdict:
+    """The Pod's owner is one that this collection knows how to drive (design rule 5)."""
+    if case.owner is None:
+        return _verdict(owner_is_supported, "the tablet's Pod and its owner were not found", "")
+    return _verdict(owner_is_supported, case.owner.refusal, f"{case.owner.kind} {case.owner.name}")
+
+
+def owner_is_observed(case: Case) -> Verdict:
+    """The owner's controller has seen its latest spec: otherwise updateRevision is the old one."""
+    owner = case.owner
+    if owner is None:
+        return _verdict(owner_is_observed, "no owner was found", "")
+    late = owner.observed_generation < owner.generation
+    return _verdict(
+        owner_is_observed,
+        f"{owner.kind} {owner.name}: observedGeneration {owner.observed_generation} lags generation {owner.generation}" if late else "",
+        f"generation {owner.generation}",
+    )
+
+
+def spec_is_as_planned(case: Case) -> Verdict:
+    """The owner will create what this roll has frozen as wanted; a spec that changed in mid-roll stops it."""
+    owner, wanted = case.owner, case.wanted
+    if owner is None or wanted is None or wanted.since is not None:
+        return _verdict(spec_is_as_planned, "", "by time" if wanted and wanted.since is not None else "no owner")
+    moved = owner.update_revision != wanted.revision
+    return _verdict(
+        spec_is_as_planned,
+        f"{owner.kind} {owner.name} now wants {owner.update_revision}, this roll was started for {wanted.revision}" if moved else "",
+        f"{wanted.revision}",
+    )
+
+
+def version_step_is_allowed(case: Case) -> Verdict:
+    """The wanted vttablet image skips no major version (vitess#19034)."""
+    pod, owner = case.tablet.pod, case.owner
+    if pod is None or owner is None:
+        return _verdict(version_step_is_allowed, "", "no Pod to compare with")
+    current, wanted = pod.image("vttablet"), owner.image("vttablet")
+    return _verdict(version_step_is_allowed, versions.refusal(current, wanted), f"{current} -> {wanted}")
+
+
+def new_pod_has_a_place(case: Case) -> Verdict:
+    """A node that the tablet's volumes allow is Ready and takes Pods (vitess#11662: a Pod Pending for an hour)."""
+    if case.place is None:
+        return _verdict(new_pod_has_a_place, "it is not known where the new Pod could go", "")
+    return _verdict(new_pod_has_a_place, case.place.refusal, ", ".join(case.place.nodes))
+
+
+def no_errant_gtid(case: Case) -> Verdict:
+    """The tablet has executed nothing that the primary has not: a restarted vttablet with an errant GTID refuses to start (vitess#16833)."""
+    tablet, primary = case.tablet, case.primary
+    if tablet.mysqld is None or primary is None or primary.mysqld is None:
+        return _verdict(no_errant_gtid, "its or the primary's GTID set is not known", "")
+    errant = tablet.mysqld.gtid_executed.minus(primary.mysqld.gtid_executed)
+    # The primary is read in parallel and moves on: only what another server wrote is errant.
+    foreign = [key for key, _spans in errant.intervals if not key.startswith(primary.mysqld.server_uuid.lower())]
+    return _verdict(no_errant_gtid, f"errant GTIDs {errant}" if foreign else "", "none")
+
+
+def drained_by_this_roll(case: Case) -> Verdict:
+    """Only a tablet that this claim's journal says we drained is removed."""
+    tablet = case.tablet
+    if case.alias in case.predicted:
+        return Verdict(drained_by_this_roll.__name__, None, "the drain step would have drained it")
+    mine = tablet.type == TabletType.DRAINED and case.alias in case.drained_by_us
+    return _verdict(drained_by_this_roll, "" if mine else f"its type is {tablet.type}; run tablet_drain first", "DRAINED by this claim")
+
+
+def candidate_is_fit(case: Case) -> Verdict:
+    """The new primary is a caught-up REPLICA in the same cell, runs what is wanted, is Ready, and has no errant GTID."""
+    candidate = case.shard.tablet(case.candidate) if case.candidate else None
+    if candidate is None:
+        return _verdict(candidate_is_fit, f"{case.candidate or 'no candidate'} is no tablet of {case.shard}", "")
+    problems = candidate_problems(case, candidate)
+    if problems == [NOT_AS_WANTED] and candidate.alias in case.predicted:
+        return Verdict(candidate_is_fit.__name__, None, f"the roll would have replaced {candidate.alias} before")
+    return _verdict(candidate_is_fit, [f"{candidate.alias}: {p}" for p in problems], f"{candidate.alias}")
+
+
+NOT_AS_WANTED = "does not run what is wanted yet (a primary is never moved back to a tablet that is not upgraded)"
+
+
+def candidate_problems(case: Case, candidate: Tablet) -> list[str]:
+    """Why a tablet must not become primary; empty if it may."""
+    problems = []
+    if candidate.type != TabletType.REPLICA:
+        problems.append(f"type {candidate.type}")
+    if candidate.alias == case.shard.primary:
+        problems.append("it is the primary")
+    if candidate.alias.cell != case.alias.cell:
+        problems.append(f"another cell than {case.alias.cell}")
+    if not within_lag(candidate, case.max_lag_s):
+        problems.append("replication does not run or lags")
+    problems.extend(away_reasons(case.shard, candidate))
+    if case.wanted is not None and not case.wanted.met_by(candidate.pod):
+        problems.append(NOT_AS_WANTED)
+    return problems
+
+
+def buffering_covers_reparent(case: Case) -> Verdict:
+    """Every vtgate buffers the shard's writes, for longer than the reparent's time-outs may add up to."""
+    problems = []
+    for vtgate in case.shard.live_vtgates:
+        settings = vtgate.settings
+        if vtgate.error:
+            continue
+        window = min(settings.buffer_window_s, settings.buffer_max_failover_s)
+        if not settings.buffer_enabled:
+            problems.append(f"{vtgate.name} does not buffer (--enable-buffer)")
+        elif settings.buffer_keyspace_shards and not {case.shard.keyspace, str(case.shard)} & settings.buffer_keyspace_shards:
+            problems.append(f"{vtgate.name} does not buffer {case.shard} (--buffer-keyspace-shards)")
+        elif case.wait_replicas_timeout_s >= window:
+            problems.append(f"{vtgate.name} buffers for {window:.0f} s, the reparent may wait {case.wait_replicas_timeout_s:.0f} s")
+    return _verdict(buffering_covers_reparent, problems, "every vtgate buffers")
+
+
+def two_tablets_left_to_ack(case: Case) -> Verdict:
+    """After the reparent the new primary has enough ackers even if the old one does not follow (mixed versions)."""
+    try:
+        rule = durability.policy(case.shard.durability)
+    except KeyError:
+        return _verdict(two_tablets_left_to_ack, f"durability policy {case.shard.durability!r} is not known here", "")
+    able = [
+        t
+        for t in case.shard.tablets
+        if t.alias not in (case.candidate, case.alias)
+        and t.type in rule.types
+        and (not rule.other_cell or case.candidate is None or t.alias.cell != case.candidate.cell)
+        and t.mysqld is not None
+        and t.mysqld.replicating
+    ]
+    problem = f"{case.shard.durability} needs {rule.acks}, besides {case.candidate} and {case.alias} there are {len(able)}" if len(able) < rule.acks else ""
+    return _verdict(two_tablets_left_to_ack, problem, f"{', '.join(str(t.alias) for t in able) or 'none needed'}")
+
+
+_ANY_ACT: tuple[Gate, ...] = (
+    evidence_is_fresh,
+    one_tablet_of_shard_in_batch,
+    every_vtgate_answers,
+    shard_has_healthy_primary,
+    no_foreign_drain,
+    no_other_tablet_away,
+    no_backup_or_restore,
+)
+
+_TAKES_AWAY: tuple[Gate, ...] = (
+    *_ANY_ACT,
+    not_primary,
+    serving_route_remains,
+    enough_ackers_remain,
+    no_errant_gtid,
+    owner_is_supported,
+    owner_is_observed,
+    spec_is_as_planned,
+    version_step_is_allowed,
+    new_pod_has_a_place,
+)
+
+DRAIN: tuple[Gate, ...] = _TAKES_AWAY
+REPLACE: tuple[Gate, ...] = (*_TAKES_AWAY, drained_by_this_roll)
+REPARENT: tuple[Gate, ...] = (
+    *_ANY_ACT,
+    is_primary,
+    candidate_is_fit,
+    two_tablets_left_to_ack,
+    buffering_covers_reparent,
+    no_migration_running,
+    owner_is_supported,
+    owner_is_observed,
+    spec_is_as_planned,
+    version_step_is_allowed,
+    new_pod_has_a_place,
+)
+
+
+def evaluate(gates: tuple[Gate, ...], case: Case) -> tuple[Verdict, ...]:
+    """All verdicts, in order. A tablet that the shard does not have is the caller's error (LookupError)."""
+    return tuple(gate(case) for gate in gates)
+
+
+def red(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
+    """The gates that failed."""
+    return tuple(verdict for verdict in verdicts if verdict.ok is False)
+
+

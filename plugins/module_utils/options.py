@@ -1,0 +1,135 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The options that all modules share, and the clients that they name. The doc fragment C(cluster) documents them."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import Any
+
+from . import labels
+from .clients.kubernetes import KUBERNETES_IMPORT_ERROR, Access, KubernetesClient
+from .clients.vtctld import ExecTransport, LocalTransport, Vtctld
+from .clients.vtgate import PYMYSQL_IMPORT_ERROR, Login
+from .clients.vttablet import Vttablet
+from .cluster import Cluster, Scope, find_vtctld
+from .fleet import Alias
+from .waiting import Clock
+
+
+def _env(*names: str) -> tuple[Any, list[str]]:
+    from ansible.module_utils.basic import env_fallback
+
+    return (env_fallback, list(names))
+
+
+def cluster_spec() -> dict[str, Any]:
+    """How to reach Kubernetes, vtctld and the vtgates. Names as in kubernetes.core and community.mysql."""
+    return {
+        "kubeconfig": {"type": "path", "fallback": _env("K8S_AUTH_KUBECONFIG")},
+        "context": {"type": "str", "fallback": _env("K8S_AUTH_CONTEXT")},
+        "host": {"type": "str", "fallback": _env("K8S_AUTH_HOST")},
+        "api_key": {"type": "str", "no_log": True, "fallback": _env("K8S_AUTH_API_KEY")},
+        "ca_cert": {"type": "path", "aliases": ["ssl_ca_cert"], "fallback": _env("K8S_AUTH_SSL_CA_CERT")},
+        "client_cert": {"type": "path", "aliases": ["cert_file"], "fallback": _env("K8S_AUTH_CERT_FILE")},
+        "client_key": {"type": "path", "aliases": ["key_file"], "no_log": False, "fallback": _env("K8S_AUTH_KEY_FILE")},
+        "validate_certs": {"type": "bool", "aliases": ["verify_ssl"], "fallback": _env("K8S_AUTH_VERIFY_SSL")},
+        "namespace": {"type": "str", "required": True},
+        "tablet_namespaces": {"type": "list", "elements": "str", "default": []},
+        "tablet_selector": {"type": "str", "default": labels.DEFAULT_TABLET_SELECTOR},
+        "vttablet_web_port": {"type": "int", "default": 15000},
+        "vtgate_namespaces": {"type": "list", "elements": "str", "default": []},
+        "vtgate_selector": {"type": "str", "default": labels.DEFAULT_VTGATE_SELECTOR},
+        "vtgate_addresses": {"type": "list", "elements": "str", "default": []},
+        "vtgate_port": {"type": "int", "default": 3306},
+        "vtgate_web_port": {"type": "int", "default": 15000},
+        "login_user": {"type": "str", "default": "vtops"},
+        "login_password": {"type": "str", "no_log": True, "default": ""},
+        "login_ca_cert": {"type": "path"},
+        "login_client_cert": {"type": "path"},
+        "login_client_key": {"type": "path", "no_log": False},
+        "login_check_hostname": {"type": "bool"},
+        "vtctld_selector": {"type": "str", "default": labels.DEFAULT_VTCTLD_SELECTOR},
+        "vtctldclient": {"type": "list", "elements": "str", "default": ["/vt/bin/vtctldclient", "--server", "localhost:15999"]},
+        "vtctldclient_local": {"type": "bool", "default": False},
+        "vtctldclient_args": {"type": "list", "elements": "str", "default": []},
+    }
+
+
+def roll_spec() -> dict[str, Any]:
+    """What the acting modules share: the tablet, the roll that acts, and what the operator accepts."""
+    return {
+        "tablet": {"type": "str", "required": True},
+        "roll": {"type": "str"},
+        "claim_wait": {"type": "float", "default": 0.0},
+        "wanted_revision": {"type": "str"},
+        "wanted_since": {"type": "str"},
+        "max_lag": {"type": "float", "default": 10.0},
+        "accept_drained": {"type": "list", "elements": "str", "default": []},
+        "accept_no_route": {"type": "list", "elements": "str", "default": []},
+        "batch": {"type": "list", "elements": "str", "default": []},
+        "predicted": {"type": "list", "elements": "str", "default": []},
+    }
+
+
+def missing_library() -> str:
+    """The usual message where a library is missing, with the interpreter and the pip command; empty if none is."""
+    missing = [name for name, error in (("kubernetes", KUBERNETES_IMPORT_ERROR), ("PyMySQL", PYMYSQL_IMPORT_ERROR)) if error]
+    if not missing:
+        return ""
+    return (
+        f"Failed to import the required Python library ({', '.join(missing)}) on {platform.node()}'s Python {sys.executable}. "
+        f"Install with: {sys.executable} -m pip install {' '.join(missing)}"
+    )
+
+
+def access(params: dict[str, Any]) -> Access:
+    """The Kubernetes part of the options."""
+    return Access(
+        kubeconfig=params["kubeconfig"],
+        context=params["context"],
+        host=params["host"],
+        api_key=params["api_key"],
+        ca_cert=params["ca_cert"],
+        client_cert=params["client_cert"],
+        client_key=params["client_key"],
+        validate_certs=params["validate_certs"],
+    )
+
+
+def connect(params: dict[str, Any], clock: Clock) -> Cluster:
+    """The cluster that the options name. Raises EdgeError where it cannot be reached."""
+    kube = KubernetesClient(access(params))
+    program = [*params["vtctldclient"], *params["vtctldclient_args"]]
+    if params["vtctldclient_local"]:
+        vtctld = Vtctld(LocalTransport(program))
+    else:
+        pod, container = find_vtctld(kube, params["namespace"], params["vtctld_selector"])
+        vtctld = Vtctld(ExecTransport(kube, params["namespace"], pod, container, program))
+    scope = Scope(
+        namespace=params["namespace"],
+        tablet_namespaces=tuple(params["tablet_namespaces"]),
+        vtgate_namespaces=tuple(params["vtgate_namespaces"]),
+        tablet_selector=params["tablet_selector"],
+        vtgate_selector=params["vtgate_selector"],
+        vtgate_addresses=tuple(params["vtgate_addresses"]),
+        vtgate_port=params["vtgate_port"],
+        vtgate_web_port=params["vtgate_web_port"],
+    )
+    login = Login(
+        user=params["login_user"],
+        password=params["login_password"],
+        ca_cert=params["login_ca_cert"],
+        client_cert=params["login_client_cert"],
+        client_key=params["login_client_key"],
+        check_hostname=params["login_check_hostname"],
+    )
+    return Cluster(kube, vtctld, Vttablet(kube, params["vttablet_web_port"]), scope, login, clock)
+
+
+def aliases(values: list[str]) -> frozenset[Alias]:
+    """Raises ValueError where one is no alias."""
+    return frozenset(Alias.parse(value) for value in values)

@@ -1,0 +1,74 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Who recreates a tablet's Pod, what it will create, and whether a Pod is already that. Pure.
+
+Supported: a StatefulSet with OnDelete. Everything else is refused by its kind, with the reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .fleet import Pod
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The owner of a tablet's Pod as one read of it showed. refusal says why it cannot be driven, empty if it can."""
+
+    kind: str
+    name: str
+    strategy: str = ""
+    current_revision: str = ""
+    update_revision: str = ""
+    generation: int = 0
+    observed_generation: int = 0
+    images: tuple[tuple[str, str], ...] = ()
+    refusal: str = ""
+
+    def image(self, container: str) -> str:
+        """The image that the next Pod's container will run, empty if there is none of that name."""
+        return dict(self.images).get(container, "")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a tablet must be to count as done: a revision of its owner, or a Pod created after a fixed time.
+
+    revision: the owner's revision hash. since: seconds since the epoch. One of the two is set.
+    """
+
+    revision: str = ""
+    since: float | None = None
+
+    def met_by(self, pod: Pod | None) -> bool:
+        """Whether this Pod is what is wanted."""
+        if pod is None:
+            return False
+        if self.since is not None:
+            return pod.created > self.since
+        return pod.revision == self.revision
+
+    def __str__(self) -> str:
+        return f"revision {self.revision}" if self.since is None else f"created after {self.since:.0f}"
+
+
+def stateful_set_refusal(name: str, strategy: str, replicas: int) -> str:
+    """Why a StatefulSet cannot be driven, empty if it can."""
+    if strategy != "OnDelete":
+        return (
+            f"StatefulSet {name} has updateStrategy {strategy}: its controller replaces Pods on its own and would race this roll; "
+            "set updateStrategy.type to OnDelete"
+        )
+    if replicas == 0:
+        return f"StatefulSet {name} is scaled to 0"
+    return ""
+
+
+def unsupported(kind: str, name: str) -> Owner:
+    """An owner of a kind that this version does not drive."""
+    if not kind:
+        return Owner("none", "", refusal="the Pod has no controller: nothing would recreate it")
+    return Owner(kind, name, refusal=f"the Pod's owner is a {kind} ({name}); supported is StatefulSet with OnDelete")

@@ -1,0 +1,83 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""In which order: what is in flight first, then replicas, then the primary; one shard after the other. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from .fleet import Alias, Shard, Tablet, TabletType
+from .owners import Owner, Wanted
+
+ORDER = {TabletType.RDONLY: 1, TabletType.SPARE: 1, TabletType.EXPERIMENTAL: 1, TabletType.REPLICA: 2, TabletType.PRIMARY: 3}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One tablet's place in a roll. action: replace, skip or finish (bring back what an earlier run took)."""
+
+    alias: Alias
+    shard: str
+    type: TabletType
+    action: str
+    reason: str
+    current: str = ""
+    wanted: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a module's result."""
+        return {
+            "tablet": str(self.alias),
+            "shard": self.shard,
+            "type": str(self.type),
+            "action": self.action,
+            "reason": self.reason,
+            "current": self.current,
+            "wanted": self.wanted,
+        }
+
+
+class Unfit(Exception):
+    """A selection that cannot be rolled; the text names the tablets and what to change."""
+
+
+def step_for(shard: Shard, tablet: Tablet, wanted: Wanted, owner: Owner | None, in_flight: frozenset[Alias]) -> Step:
+    """What a roll does with one tablet."""
+    current = tablet.pod.image("vttablet") if tablet.pod else ""
+    goal = owner.image("vttablet") if owner else ""
+    if tablet.alias in in_flight:
+        action, reason = "finish", "an earlier run took it and did not bring it back"
+    elif wanted.met_by(tablet.pod):
+        action, reason = "skip", f"already {wanted}"
+    else:
+        have = tablet.pod.revision if tablet.pod else "no Pod"
+        action, reason = "replace", f"{have}, wanted {wanted}"
+    return Step(tablet.alias, str(shard), tablet.type, action, reason, current, goal)
+
+
+def ordered(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """Shard by shard; in a shard what is in flight, then RDONLY, REPLICA, PRIMARY; then by alias."""
+
+    def key(step: Step) -> tuple[str, int, int, Alias]:
+        return (step.shard, 0 if step.action == "finish" else 1, ORDER.get(step.type, 0), step.alias)
+
+    return tuple(sorted(steps, key=key))
+
+
+def check_primaries_last(steps: Iterable[Step], whole_shard: dict[str, tuple[Step, ...]]) -> None:
+    """A primary that is to be replaced needs its shard's replicas done before it: in this selection, or already.
+
+    Raises Unfit, naming the replicas that are missing.
+    """
+    chosen = list(steps)
+    aliases = {step.alias for step in chosen}
+    for step in chosen:
+        if step.type != TabletType.PRIMARY or step.action == "skip":
+            continue
+        missing = [str(s.alias) for s in whole_shard[step.shard] if s.action != "skip" and s.alias not in aliases]
+        if missing:
+            raise Unfit(f"{step.alias} is the primary of {step.shard} and comes last: also select {', '.join(missing)}, or leave it out")

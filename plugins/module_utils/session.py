@@ -1,0 +1,285 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One operation on one tablet: where it is, what it may do, what it holds, how long each phase took."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from . import gates, labels
+from .claim import Claim, ClaimHeld, ClaimLost, Claims, Entry, Holder, Journal
+from .cluster import Cluster, explain, in_parallel, parse_timestamp
+from .errors import EdgeError, OutcomeUnknown, Refused, StepFailure
+from .executor import Process
+from .fleet import Alias, Pod, Shard, Tablet, TabletType
+from .gates import Case, Gate, Verdict
+from .options import aliases
+from .owners import Owner, Wanted
+from .waiting import Clock, Look, Report, Waiter, WaitTimeout
+
+READ_AGAIN = 3
+
+
+@dataclass
+class Phases:
+    """Seconds by phase, in order."""
+
+    clock: Clock
+    taken: list[dict[str, Any]] = field(default_factory=list)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Time what is inside."""
+        started = self.clock.monotonic()
+        stamp = self.clock.time()
+        try:
+            yield
+        finally:
+            self.taken.append({"phase": name, "seconds": round(self.clock.monotonic() - started, 3), "started": round(stamp, 3)})
+
+
+class Session:
+    """What an operation works with. Raises StepFailure for everything that an operator should read."""
+
+    def __init__(self, step: str, params: dict[str, Any], cluster: Cluster, clock: Clock, report: Report, executor: Process) -> None:
+        self.step = step
+        self.params = params
+        self.cluster = cluster
+        self.clock = clock
+        self.phases = Phases(clock)
+        self.verdicts: tuple[Verdict, ...] = ()
+        self.alias = self._alias(params["tablet"])
+        self.manual = not params.get("roll")
+        roll = params.get("roll") or f"manual-{executor}-{executor.start}"
+        self.claims = Claims(cluster.kube, cluster.scope.namespace, Holder(roll, executor, Process.current()), clock)
+        self.waiter = Waiter(clock, lambda text: report(f"{self.alias}: {step}: {text}"))
+        self.claim: Claim | None = None
+        self._journal: Journal = {}
+        self.keyspace = ""
+        self.shard_name = ""
+        self.state = "nothing was changed"
+
+    def _alias(self, text: str) -> Alias:
+        try:
+            return Alias.parse(text)
+        except ValueError as error:
+            raise StepFailure(text, self.step, str(error), next_command="give the alias as vtctldclient GetTablets shows it") from error
+
+    # -- failures
+
+    def failure(self, reason: str, gate: str | None = None, next_command: str = "", state: str = "") -> StepFailure:
+        """A failure of this step."""
+        return StepFailure(
+            tablet=str(self.alias),
+            step=self.step,
+            reason=reason,
+            gate=gate,
+            state=state or self.state,
+            next_command=next_command or "run the same playbook again",
+        )
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """Turn the edges' errors into this step's failure."""
+        try:
+            yield
+        except WaitTimeout as error:
+            raise self.failure(str(error)) from error
+        except ClaimHeld as error:
+            raise self.failure(str(error), gate="claim", next_command="wait until it is released, or set claim_wait") from error
+        except ClaimLost as error:
+            raise self.failure(str(error), gate="claim", next_command="look who holds the claim: shard_claim with state=query") from error
+        except EdgeError as error:
+            raise self.failure(explain(error)) from error
+
+    # -- reading
+
+    def locate(self) -> None:
+        """Find keyspace and shard of the tablet, and what the claim's journal says of it. Writes nothing."""
+        try:
+            self.keyspace, self.shard_name = self.cluster.shard_of(self.alias)
+        except Refused as error:
+            if error.status in (401, 403):
+                raise
+            raise self.failure(f"the topology has no tablet {self.alias}: {error}", next_command="list the tablets: fleet_info") from error
+        state = self.claims.read(self.lease_name)
+        self._journal = state.journal if state else {}
+
+    @property
+    def lease_name(self) -> str:
+        """The shard's Lease."""
+        return labels.shard_lease(self.keyspace, self.shard_name)
+
+    @property
+    def journal(self) -> Journal:
+        """The claim's journal, as read or as held."""
+        return self.claim.journal if self.claim else self._journal
+
+    @property
+    def entry(self) -> Entry:
+        """The journal's entry of this tablet."""
+        return self.journal.get(self.alias, Entry())
+
+    def read(self, mysqlds: bool = True, vtgates: bool = True) -> tuple[Shard, Tablet]:
+        """The shard now, and this tablet in it."""
+        shard = self.cluster.read_shard(self.keyspace, self.shard_name, mysqlds, vtgates)
+        tablet = shard.tablet(self.alias)
+        if tablet is None:
+            raise self.failure(f"{shard} has no tablet {self.alias} any more")
+        return shard, tablet
+
+    def pod_of(self, tablet: Tablet) -> Pod | None:
+        """The tablet's Pod: at its address, or by the stable name that the journal kept (a blank address while it restarts)."""
+        if tablet.pod is not None:
+            return tablet.pod
+        name = self.entry.pod_name
+        for namespace in self.cluster.scope.tablet_namespaces or (self.cluster.scope.namespace,):
+            found = self.cluster.pod(namespace, name) if name else None
+            if found is not None:
+                return found
+        return None
+
+    def wanted(self, owner: Owner | None) -> Wanted | None:
+        """What this tablet must be: as the caller says, else as the journal froze it, else what the owner's spec says now."""
+        if self.params.get("wanted_since"):
+            try:
+                return Wanted(since=parse_timestamp(self.params["wanted_since"]))
+            except ValueError as error:
+                raise self.failure(f"wanted_since is no RFC 3339 time: {self.params['wanted_since']}") from error
+        if self.params.get("wanted_revision"):
+            return Wanted(revision=self.params["wanted_revision"])
+        if self.entry.in_flight and self.entry.wanted:
+            return Wanted(revision=self.entry.wanted)
+        return Wanted(revision=owner.update_revision) if owner is not None and owner.update_revision else None
+
+    @property
+    def drained_by_us(self) -> dict[Alias, TabletType]:
+        """Tablets that the journal says we took and did not bring back, with their original types."""
+        return {alias: entry.original_type for alias, entry in self.journal.items() if entry.in_flight and "drain" in entry.steps}
+
+    def case(self, shard: Shard, owner: Owner | None, **more: Any) -> Case:
+        """What the gates look at."""
+        try:
+            accepted = {name: aliases(self.params[name]) for name in ("accept_drained", "accept_no_route", "batch", "predicted")}
+        except ValueError as error:
+            raise self.failure(str(error)) from error
+        wanted = more.pop("wanted", None) or self.wanted(owner)
+        return Case(
+            shard=shard,
+            alias=self.alias,
+            now=self.clock.monotonic(),
+            owner=owner,
+            wanted=wanted,
+            max_lag_s=self.params["max_lag"],
+            drained_by_us=self.drained_by_us,
+            **accepted,
+            **more,
+        )
+
+    def fresh_case(self, **more: Any) -> Case:
+        """Read owner, place and shard, and again where the reading took so long that its beginning is void as evidence."""
+        case: Case | None = None
+        for _attempt in range(READ_AGAIN):
+            _shard, tablet = self.read(mysqlds=False, vtgates=False) if case is None else (case.shard, case.tablet)
+            pod = self.pod_of(tablet)
+            owner, place, _identity = in_parallel(
+                [
+                    lambda pod=pod: self.cluster.owner_of(pod) if pod else None,  # type: ignore[misc]
+                    lambda pod=pod: self.cluster.place_for(pod) if pod else None,  # type: ignore[misc]
+                    lambda tablet=tablet: self.cluster.confirm_identity(tablet) if tablet.pod and tablet.pod.ready else None,  # type: ignore[misc]
+                ]
+            )
+            shard, _tablet = self.read()
+            case = self.case(shard, owner, place=place, **more)
+            if gates.evidence_is_fresh(case).ok:
+                break
+        assert case is not None
+        return case
+
+    # -- deciding
+
+    def require(self, which: tuple[Gate, ...], case: Case, state: str = "") -> None:
+        """All gates green, or the failure that names the first red one. Deferred ones pass in check mode only."""
+        self.verdicts = gates.evaluate(which, replace(case, now=self.clock.monotonic()))
+        bad = gates.red(self.verdicts)
+        if bad:
+            more = f" (and {len(bad) - 1} more: {', '.join(v.gate for v in bad[1:])})" if len(bad) > 1 else ""
+            raise self.failure(f"{bad[0].reason}{more}", gate=bad[0].gate, state=state)
+
+    # -- holding
+
+    def hold(self) -> Claim:
+        """Hold the shard's claim: take it, wait for it as long as the caller allows, or take it over from a dead holder."""
+        if self.claim is None:
+            self.claim = self.claims.take(self.lease_name, self.waiter, self.params["claim_wait"], self._fence)
+            self.waiter.tick = self.claim.tick
+        return self.claim
+
+    def _fence(self, transition: int) -> None:
+        """A take-over re-annotates every Pod of the shard: what the old holder still sends carries an outdated resourceVersion."""
+        shard = self.cluster.read_shard(self.keyspace, self.shard_name, mysqlds=False, vtgates=False)
+        for tablet in shard.tablets:
+            if tablet.pod is not None:
+                pod = tablet.pod
+                self.cluster.kube.annotate_pod(pod.namespace, pod.name, pod.uid, {labels.TRANSITION: str(transition), labels.ROLL: self.claims.holder.roll})
+
+    def change_type(self, wanted: TabletType) -> None:
+        """ChangeTabletType, proved by the record and not by the exit code; repeating it is no error."""
+        assert self.claim is not None
+        self.claim.renew()
+        try:
+            self.cluster.vtctld.change_type(self.alias, wanted)
+        except (OutcomeUnknown, Refused):
+            if self.cluster.vtctld.tablet(self.alias).type != wanted:
+                raise
+
+    def put_back(self, original: TabletType, why: str) -> str:
+        """Bring a drained tablet back into serving; what was done, in words. A red gate never stops this (design rule 9)."""
+        assert self.claim is not None
+        try:
+            self.change_type(original)
+            self.claim.finish(self.alias, self.entry, "put_back")
+        except EdgeError as error:
+            return f"it is still DRAINED, putting it back failed: {error}"
+        return f"it was put back as {original} because {why}"
+
+    def until(self, look: Callable[[], Look[Any]], what: str, timeout_s: float, every_s: float = 0.2) -> Any:
+        """Wait, renewing the claim and telling the operator."""
+        return self.waiter.until(look, what, timeout_s, every_s)
+
+    # -- results
+
+    def result(self, changed: bool, before: dict[str, Any], after: dict[str, Any], **more: Any) -> dict[str, Any]:
+        """The returns that all acting modules share."""
+        return {
+            "changed": changed,
+            "tablet": str(self.alias),
+            "keyspace": self.keyspace,
+            "shard": self.shard_name,
+            "before": before,
+            "after": after,
+            "diff": {"before": before, "after": after},
+            "phases": self.phases.taken,
+            "gates": [verdict.as_dict() for verdict in self.verdicts],
+            "claim": {"name": self.lease_name, "roll": self.claims.holder.roll, "held": self.claim is not None},
+            **more,
+        }
+
+
+def describe(tablet: Tablet, pod: Pod | None) -> dict[str, Any]:
+    """A tablet in a result."""
+    pod = tablet.pod or pod
+    return {
+        "type": str(tablet.type),
+        "hostname": tablet.hostname,
+        "pod": pod.name if pod else None,
+        "pod_uid": pod.uid if pod else None,
+        "node": pod.node if pod else None,
+        "revision": pod.revision if pod else None,
+        "image": pod.image("vttablet") if pod else None,
+    }
