@@ -82,7 +82,8 @@ options:
     description:
       - A table that the probe may write to. It needs the columns C(id) (bigint, primary key, and the column of the
         primary
-        vindex where the keyspace is sharded), C(vtgate) (varchar(32)), C(kind) (varchar(16)), C(value) and C(at_us) (bigint).
+        vindex where the keyspace is sharded), C(vtgate) (varchar(32)), C(kind) (varchar(16)), C(value) and C(at_us)
+        (bigint).
       - Needed for O(state=started).
     type: str
   rate:
