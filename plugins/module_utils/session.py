@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from . import gates, labels
@@ -168,6 +169,8 @@ class Session:
             accepted = {name: aliases(self.params[name]) for name in ("accept_drained", "accept_no_route", "batch", "predicted")}
         except ValueError as error:
             raise self.failure(str(error)) from error
+        if not self.params["_check_mode"]:
+            accepted["predicted"] = frozenset()
         wanted = more.pop("wanted", None) or self.wanted(owner)
         return Case(
             shard=shard,
@@ -182,24 +185,20 @@ class Session:
         )
 
     def fresh_case(self, **more: Any) -> Case:
-        """Read owner, place and shard, and again where the reading took so long that its beginning is void as evidence."""
-        case: Case | None = None
-        for _attempt in range(READ_AGAIN):
-            _shard, tablet = self.read(mysqlds=False, vtgates=False) if case is None else (case.shard, case.tablet)
+        """Read shard, owner and place, and again where the reading took so long that its beginning is void as evidence."""
+        for attempt in range(READ_AGAIN):
+            shard, tablet = self.read()
             pod = self.pod_of(tablet)
-            owner, place, _identity = in_parallel(
-                [
-                    lambda pod=pod: self.cluster.owner_of(pod) if pod else None,  # type: ignore[misc]
-                    lambda pod=pod: self.cluster.place_for(pod) if pod else None,  # type: ignore[misc]
-                    lambda tablet=tablet: self.cluster.confirm_identity(tablet) if tablet.pod and tablet.pod.ready else None,  # type: ignore[misc]
-                ]
-            )
-            shard, _tablet = self.read()
+            owner = place = None
+            if pod is not None:
+                reads: list[Callable[[], Any]] = [partial(self.cluster.owner_of, pod), partial(self.cluster.place_for, pod)]
+                if tablet.pod is not None and tablet.pod.ready:
+                    reads.append(partial(self.cluster.confirm_identity, tablet))
+                owner, place = in_parallel(reads)[:2]
             case = self.case(shard, owner, place=place, **more)
-            if gates.evidence_is_fresh(case).ok:
-                break
-        assert case is not None
-        return case
+            if gates.evidence_is_fresh(case).ok or attempt == READ_AGAIN - 1:
+                return case
+        raise AssertionError("unreachable")
 
     # -- deciding
 

@@ -226,9 +226,16 @@ def _detached(child: Callable[[Callable[[str], None]], None], wait: float) -> st
 
 
 def _first_word(reading: int, wait: float) -> str:
+    """All that the other side says before it closes the pipe, within C(wait) seconds."""
+    word = b""
+    give_up = time.monotonic() + wait
     try:
-        ready, _write, _error = select.select([reading], [], [], wait)
-        return os.read(reading, 4096).decode() if ready else f"no answer within {wait:g} s"
+        while select.select([reading], [], [], max(0.0, give_up - time.monotonic()))[0]:
+            part = os.read(reading, 4096)
+            if not part:
+                return word.decode()
+            word += part
+        return f"no answer within {wait:g} s"
     finally:
         os.close(reading)
 

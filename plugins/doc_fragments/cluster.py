@@ -1,0 +1,124 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  kubeconfig:
+    description:
+      - Path of a kubeconfig file. Without it, O(host) and O(context), the usual places are tried, the in-cluster configuration last.
+      - The environment variable E(K8S_AUTH_KUBECONFIG) is used where the option is not set.
+    type: path
+  context:
+    description: Context of the kubeconfig. Falls back to E(K8S_AUTH_CONTEXT).
+    type: str
+  host:
+    description: URL of the Kubernetes API server. Falls back to E(K8S_AUTH_HOST).
+    type: str
+  api_key:
+    description: Bearer token for the API server. Falls back to E(K8S_AUTH_API_KEY).
+    type: str
+  ca_cert:
+    description: CA file that the API server's certificate is checked with. Falls back to E(K8S_AUTH_SSL_CA_CERT).
+    type: path
+    aliases: [ssl_ca_cert]
+  client_cert:
+    description: Client certificate for the API server. Falls back to E(K8S_AUTH_CERT_FILE).
+    type: path
+    aliases: [cert_file]
+  client_key:
+    description: Key of the client certificate. Falls back to E(K8S_AUTH_KEY_FILE).
+    type: path
+    aliases: [key_file]
+  validate_certs:
+    description: Whether the API server's certificate is checked. Falls back to E(K8S_AUTH_VERIFY_SSL).
+    type: bool
+    aliases: [verify_ssl]
+  namespace:
+    description: Namespace of the Vitess cluster's vtctld; claims are kept there too.
+    type: str
+    required: true
+  tablet_namespaces:
+    description: Namespaces of the tablets' Pods, if they are not in O(namespace).
+    type: list
+    elements: str
+    default: []
+  tablet_selector:
+    description: Label selector of the tablets' Pods.
+    type: str
+    default: planetscale.com/component=vttablet
+  vttablet_web_port:
+    description: Port of vttablet's web server.
+    type: int
+    default: 15000
+  vtgate_namespaces:
+    description: Namespaces of the vtgates' Pods, if they are not in O(namespace).
+    type: list
+    elements: str
+    default: []
+  vtgate_selector:
+    description: Label selector of the vtgates' Pods. Every vtgate that clients use must be found, by this or by O(vtgate_addresses).
+    type: str
+    default: planetscale.com/component=vtgate
+  vtgate_addresses:
+    description:
+      - Addresses (C(host:port)) of vtgates that are not Pods of this cluster; when given, O(vtgate_selector) is not used.
+      - Their flags can't be read, so Vitess' defaults are assumed, and with them no buffering.
+    type: list
+    elements: str
+    default: []
+  vtgate_port:
+    description: Port of vtgate's MySQL protocol.
+    type: int
+    default: 3306
+  vtgate_web_port:
+    description: Port of vtgate's web server.
+    type: int
+    default: 15000
+  login_user:
+    description: User name at vtgate.
+    type: str
+    default: vtops
+  login_password:
+    description: Password at vtgate.
+    type: str
+    default: ''
+  login_ca_cert:
+    description: CA file that vtgate's certificate is checked with; given it or O(login_client_cert), the connection is encrypted.
+    type: path
+  login_client_cert:
+    description: Client certificate for vtgate.
+    type: path
+  login_client_key:
+    description: Key of the client certificate for vtgate.
+    type: path
+  login_check_hostname:
+    description: Whether vtgate's certificate must name the host.
+    type: bool
+  vtctld_selector:
+    description: Label selector of the vtctld Pods; C(vtctldclient) runs in a Ready one.
+    type: str
+    default: planetscale.com/component=vtctld
+  vtctldclient:
+    description: The C(vtctldclient) command, as a list; run in the vtctld Pod, or on this machine with O(vtctldclient_local=true).
+    type: list
+    elements: str
+    default: [/vt/bin/vtctldclient, --server, 'localhost:15999']
+  vtctldclient_local:
+    description: Run O(vtctldclient) on this machine, where C(exec) into Pods is forbidden.
+    type: bool
+    default: false
+  vtctldclient_args:
+    description: Further arguments of C(vtctldclient), for example C(--vtctld-grpc-ca).
+    type: list
+    elements: str
+    default: []
+requirements:
+  - python >= 3.10
+  - kubernetes
+  - PyMySQL
+"""

@@ -1,0 +1,54 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = r"""
+options:
+  tablet:
+    description: Alias of the tablet, for example V(zone1-0000000101). Keyspace, shard and Pod are found from it.
+    type: str
+    required: true
+  roll:
+    description:
+      - Id of the roll that acts. The shard's claim is held in its name.
+      - Without it the module claims the shard by itself, for as long as this ansible-playbook runs.
+    type: str
+  claim_wait:
+    description: Seconds to wait for a shard that another roll holds. V(0) fails at once, naming the holder.
+    type: float
+    default: 0.0
+  wanted_revision:
+    description: Revision of the owner (StatefulSet updateRevision) that the tablet must run. Without it, what the owner's spec says now.
+    type: str
+  wanted_since:
+    description: Instead of a revision, an RFC 3339 time; a Pod created before it is to be replaced.
+    type: str
+  max_lag:
+    description: Replication lag in seconds up to which a tablet counts as a route for clients and as caught up.
+    type: float
+    default: 10.0
+  accept_drained:
+    description: Aliases of tablets that somebody else set to DRAINED and that are not to stop this.
+    type: list
+    elements: str
+    default: []
+  accept_no_route:
+    description: Aliases of tablets that may be taken away although their clients find no other route of the type.
+    type: list
+    elements: str
+    default: []
+  batch:
+    description: Aliases of the tablets that the play runs in the same batch; a second one of the shard is refused.
+    type: list
+    elements: str
+    default: []
+  predicted:
+    description: In check mode, aliases of the tablets that the roll would have replaced before this one. Not used outside check mode.
+    type: list
+    elements: str
+    default: []
+"""

@@ -1,0 +1,72 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs one operation for a module or its action plugin: connects, decides, and turns every end into one result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import plan
+from .cluster import explain
+from .errors import EdgeError, StepFailure
+from .executor import Process
+from .operations import fleet_info, pod_replace, roll_plan, shard_claim, shard_reparent, tablet_drain, vtgate_readmit
+from .options import connect, missing_library
+from .session import Session
+from .waiting import Clock, Report, SystemClock, silent
+
+ON_A_TABLET: dict[str, Callable[[Session], dict[str, Any]]] = {
+    "tablet_drain": tablet_drain.run,
+    "pod_replace": pod_replace.run,
+    "vtgate_readmit": vtgate_readmit.run,
+    "shard_reparent": shard_reparent.run,
+    "shard_claim": shard_claim.run,
+}
+
+
+def execute(
+    name: str,
+    params: dict[str, Any],
+    check_mode: bool,
+    report: Report = silent,
+    executor: Process | None = None,
+    clock: Clock | None = None,
+) -> dict[str, Any]:
+    """The result of one operation; failed and failure are set where it did not succeed. Raises nothing that an operator should read."""
+    clock = clock or SystemClock()
+    missing = missing_library()
+    if missing:
+        return {"failed": True, "msg": missing}
+    params = {**params, "_check_mode": check_mode}
+    subject = params.get("tablet") or "the fleet"
+    session: Session | None = None
+    try:
+        cluster = connect(params, clock)
+        if name == "fleet_info":
+            return fleet_info.run(params, cluster)
+        if name == "roll_plan":
+            return roll_plan.run(params, cluster, clock)
+        session = Session(name, params, cluster, clock, report, executor or Process.controlling())
+        return ON_A_TABLET[name](session)
+    except StepFailure as failure:
+        return failed(failure, session)
+    except EdgeError as error:
+        return failed(StepFailure(subject, name, explain(error), next_command="check the connection options, then run the same again"), session)
+    except (plan.Unfit, ValueError) as error:
+        return failed(StepFailure(subject, name, str(error), next_command="correct it and run the same again"), session)
+
+
+def failed(failure: StepFailure, session: Session | None) -> dict[str, Any]:
+    """Ansible's failure: one line for people, the structure for machines."""
+    result: dict[str, Any] = {"failed": True, "changed": False, "msg": failure.message(), "failure": failure.as_dict()}
+    if session is not None:
+        result.update(
+            tablet=str(session.alias),
+            changed=session.state != "nothing was changed",
+            phases=session.phases.taken,
+            gates=[verdict.as_dict() for verdict in session.verdicts if verdict.ok is not True],
+        )
+    return result

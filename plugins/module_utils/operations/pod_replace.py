@@ -1,0 +1,139 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Have the owner recreate a drained tablet's Pod, fenced, and prove that the new one runs what is wanted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import gates, labels
+from ..errors import OutcomeUnknown, Refused
+from ..fleet import Pod
+from ..owners import Wanted
+from ..options import cluster_spec, roll_spec
+from ..session import Session, describe
+from ..waiting import Look, WaitTimeout
+
+GIVE_UP_EARLY = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError")
+
+
+def argument_spec() -> dict[str, Any]:
+    """Options of the module."""
+    return {
+        **cluster_spec(),
+        **roll_spec(),
+        "evict_timeout": {"type": "float", "default": 120.0},
+        "ready_timeout": {"type": "float", "default": 600.0},
+        "image_timeout": {"type": "float", "default": 60.0},
+    }
+
+
+def run(session: Session) -> dict[str, Any]:
+    """Replace one tablet's Pod. Raises StepFailure; a drained tablet whose gates are red is put back first."""
+    with session.failing():
+        session.locate()
+        entry = session.entry
+        with session.phases.phase("look"):
+            _shard, tablet = session.read(mysqlds=False, vtgates=False)
+            pod = session.pod_of(tablet)
+        before = describe(tablet, pod)
+        owner = session.cluster.owner_of(pod) if pod is not None else None
+        wanted = session.wanted(owner)
+        removed = entry.in_flight and bool(entry.pod_uid) and (pod is None or pod.uid != entry.pod_uid or pod.terminating)
+        if not removed and wanted is not None and wanted.met_by(pod) and session.alias not in session.drained_by_us:
+            return session.result(False, before, before)
+        if session.params["_check_mode"]:
+            case = session.fresh_case()
+            session.require(gates.REPLACE, case)
+            return session.result(True, before, {**before, "pod_uid": None, "revision": wanted.revision if wanted else None})
+        claim = session.hold()
+        if not removed:
+            session.state = f"it is DRAINED (was {entry.original_type})"
+            with session.phases.phase("gates"):
+                case = session.fresh_case()
+                _require_or_put_back(session, case)
+            pod = case.tablet.pod
+            assert pod is not None
+            claim.intend(session.alias, session.entry, "replace")
+            with session.phases.phase("evict"):
+                _evict(session, pod)
+            session.state = "it is DRAINED and its Pod was evicted"
+        old_uid = entry.pod_uid or (pod.uid if pod else "")
+        namespace = pod.namespace if pod else session.cluster.scope.namespace
+        with session.phases.phase("pod stop and start"):
+            new = _wait_new_pod(session, namespace, entry.pod_name or (pod.name if pod else ""), old_uid, wanted)
+        claim.did(session.alias, session.entry, "replace")
+        after = {**before, "pod_uid": new.uid, "revision": new.revision, "node": new.node, "image": new.image("vttablet"), "hostname": new.ip}
+        return session.result(True, before, after)
+
+
+def _require_or_put_back(session: Session, case: gates.Case) -> None:
+    """All gates, right before the eviction; a sibling that was lost since the drain brings this tablet back at once."""
+    try:
+        session.require(gates.REPLACE, case)
+    except Exception as error:
+        if session.alias in session.drained_by_us and case.tablet.type == gates.TabletType.DRAINED:
+            state = session.put_back(session.drained_by_us[session.alias], "a gate turned red")
+            if hasattr(error, "state"):
+                error.state = state
+        raise
+
+
+def _evict(session: Session, pod: Pod) -> None:
+    """Evict that very Pod. Too many requests is a bounded wait, more than one budget is permanent; never a plain delete (design rule 4)."""
+    assert session.claim is not None
+    claim = session.claim
+    kube = session.cluster.kube
+
+    def look() -> Look[bool]:
+        claim.renew()
+        marked = kube.annotate_pod(pod.namespace, pod.name, pod.uid, {labels.ROLL: claim.roll, labels.TRANSITION: str(claim.transitions)})
+        try:
+            kube.evict(pod.namespace, pod.name, pod.uid, str(marked["metadata"]["resourceVersion"]))
+        except OutcomeUnknown:
+            now = session.cluster.pod(pod.namespace, pod.name)
+            return Look(True) if now is None or now.uid != pod.uid or now.terminating else Look(missing="the eviction's answer was lost")
+        except Refused as error:
+            if error.status == 404:
+                return Look(True)
+            if error.status == 409:
+                return Look(missing="the Pod changed in the same moment")
+            if error.status == 429:
+                return Look(missing=f"a disruption budget holds it: {error}")
+            raise
+        return Look(True)
+
+    try:
+        session.until(look, "the eviction", session.params["evict_timeout"], every_s=0.5)
+    except (WaitTimeout, Refused) as error:
+        state = session.put_back(session.drained_by_us[session.alias], "its Pod could not be evicted")
+        raise session.failure(
+            str(error), gate="eviction", state=state, next_command=f"kubectl -n {pod.namespace} get pdb; then run the same playbook again"
+        ) from error
+
+
+def _wait_new_pod(session: Session, namespace: str, name: str, old_uid: str, wanted: Wanted | None) -> Pod:
+    """A new uid, as wanted, Ready. Fails early where its spec is not the wanted one or its image cannot be had."""
+    command = f"kubectl -n {namespace} describe pod {name}"
+
+    def look() -> Look[Pod]:
+        pod = session.cluster.pod(namespace, name)
+        if pod is None:
+            return Look(missing=f"the owner has not recreated {name}")
+        if pod.uid == old_uid:
+            return Look(missing=f"{name} is stopping")
+        if wanted is not None and not wanted.met_by(pod):
+            raise session.failure(f"the owner recreated {name} as {pod.revision}, wanted is {wanted}", gate="spec_is_as_planned", next_command=command)
+        if any(reason in pod.trouble for reason in GIVE_UP_EARLY) and session.clock.time() - pod.created > session.params["image_timeout"]:
+            raise session.failure(f"{name} does not start: {pod.trouble}", gate="pod_ready", next_command=command)
+        if not pod.ready:
+            return Look(missing=f"{name} is {pod.phase}, not Ready{': ' + pod.trouble if pod.trouble else ''}")
+        return Look(pod)
+
+    try:
+        found: Pod = session.until(look, "the new Pod", session.params["ready_timeout"], every_s=0.2)
+    except WaitTimeout as error:
+        raise session.failure(str(error), gate="pod_ready", next_command=command) from error
+    return found

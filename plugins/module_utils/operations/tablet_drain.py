@@ -1,0 +1,147 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Take a REPLICA or RDONLY out of serving and prove that nothing runs on it any more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import gates
+from ..clients.vttablet import SERVING_POOLS, TRANSACTION_POOLS
+from ..errors import EdgeError
+from ..fleet import Pod, TabletType
+from ..options import cluster_spec, roll_spec
+from ..session import Session, describe
+from ..waiting import Look, WaitTimeout
+
+OPEN_TRANSACTIONS = (
+    "SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, NOW()) AS age FROM information_schema.innodb_trx ORDER BY age DESC LIMIT 20"
+)
+FOREIGN_SESSIONS = (
+    "SELECT user, command, COUNT(*) FROM performance_schema.processlist WHERE user NOT LIKE 'vt\\\\_%' "
+    "AND user NOT IN ('system user', 'event_scheduler') GROUP BY user, command LIMIT 20"
+)
+
+
+def argument_spec() -> dict[str, Any]:
+    """Options of the module."""
+    return {
+        **cluster_spec(),
+        **roll_spec(),
+        "transaction_policy": {"type": "str", "choices": ["wait", "cut", "skip"], "default": "wait"},
+        "transaction_limit": {"type": "float", "default": 2.0},
+        "transaction_wait": {"type": "float", "default": 10.0},
+        "idle_timeout": {"type": "float", "default": 60.0},
+        "idle_samples": {"type": "int", "default": 3},
+    }
+
+
+def run(session: Session) -> dict[str, Any]:
+    """Drain one tablet. Raises StepFailure; a tablet that does not get idle in time is put back first."""
+    with session.failing():
+        session.locate()
+        with session.phases.phase("look"):
+            case = session.fresh_case()
+        tablet, pod = case.tablet, session.pod_of(case.tablet)
+        before = describe(tablet, pod)
+        entry = session.entry
+        if entry.in_flight and pod is not None and entry.pod_uid and pod.uid != entry.pod_uid:
+            return session.result(False, before, before, note="its Pod was replaced already")
+        if tablet.type == TabletType.DRAINED and session.alias in session.drained_by_us:
+            session.state = "it is DRAINED by this roll"
+            if session.params["_check_mode"]:
+                return session.result(False, before, before)
+            session.hold()
+            _wait_idle(session, pod, entry.original_type)
+            if session.entry.steps["drain"][1] is None:
+                assert session.claim is not None
+                session.claim.did(session.alias, session.entry, "drain")
+            return session.result(False, before, before)
+        session.require(gates.DRAIN, case)
+        after = {**before, "type": str(TabletType.DRAINED)}
+        if session.params["_check_mode"]:
+            return session.result(True, before, after)
+        assert pod is not None and tablet.mysqld is not None
+        claim = session.hold()
+        session.cluster.label_volume(pod, session.alias)
+        with session.phases.phase("wait for transactions"):
+            waited = _wait_transactions(session, pod)
+        with session.phases.phase("gates"):
+            case = session.fresh_case()
+            session.require(gates.DRAIN, case)
+        tablet, pod = case.tablet, case.tablet.pod
+        assert pod is not None and tablet.mysqld is not None and case.wanted is not None
+        entry = type(entry)(
+            original_type=tablet.type,
+            wanted=case.wanted.revision,
+            pod_name=pod.name,
+            pod_uid=pod.uid,
+            server_uuid=tablet.mysqld.server_uuid,
+            position=str(tablet.mysqld.gtid_executed),
+        )
+        with session.phases.phase("drain"):
+            entry = claim.intend(session.alias, entry, "drain")
+            session.change_type(TabletType.DRAINED)
+            session.state = f"it is DRAINED (was {tablet.type})"
+            claim.did(session.alias, entry, "drain")
+        with session.phases.phase("idle"):
+            _wait_idle(session, pod, tablet.type)
+        return session.result(True, before, {**before, "type": str(TabletType.DRAINED)}, transactions=waited, sessions=_foreign_sessions(session))
+
+
+def _wait_transactions(session: Session, pod: Pod) -> dict[str, Any]:
+    """Wait for open transactions: DRAINED breaks the ones that are open (VT15001), and no new type lets them end by themselves.
+
+    Until none is open or the bound has passed; then those older than the limit decide by the policy.
+    """
+    limit, policy = session.params["transaction_limit"], session.params["transaction_policy"]
+    if policy == "skip":
+        return {"policy": policy, "cut": None}
+    last: list[int] = []
+
+    def look() -> Look[bool]:
+        busy = session.cluster.vttablet.vars(pod).busy(TRANSACTION_POOLS)
+        last[:] = [sum(count or 0 for count in busy.values())]
+        return Look(True) if not busy else Look(missing=", ".join(f"{pool} {count}" for pool, count in busy.items()))
+
+    try:
+        session.until(look, "open transactions to end", session.params["transaction_wait"], every_s=0.02)
+    except WaitTimeout as error:
+        old = [f"{thread} ({age} s)" for thread, age in session.cluster.vtctld.query(session.alias, OPEN_TRANSACTIONS) if float(age or 0) > limit]
+        if old and policy == "wait":
+            raise session.failure(
+                f"transactions older than {limit:.0f} s are open after {error.waited_s:.0f} s: {', '.join(old)}",
+                gate="transactions",
+                next_command="end them, or set transaction_policy: cut",
+            ) from error
+        return {"policy": policy, "cut": last[0] if last else 0, "older": old}
+    return {"policy": policy, "cut": 0}
+
+
+def _wait_idle(session: Session, pod: Pod | None, original: TabletType) -> None:
+    """All serving pools are 0 for N looks in a row; a counter that is missing is red. Else put it back and fail."""
+    if pod is None:
+        return
+    needed, zeros = session.params["idle_samples"], 0
+
+    def look() -> Look[bool]:
+        nonlocal zeros
+        seen = session.cluster.vttablet.vars(pod)
+        busy = seen.busy(SERVING_POOLS)
+        if seen.tablet_type.upper() != "DRAINED":
+            busy["TabletType"] = None
+        zeros = 0 if busy else zeros + 1
+        return Look(True) if zeros >= needed else Look(missing=", ".join(f"{pool} {'unknown' if n is None else n}" for pool, n in busy.items()) or "settling")
+
+    try:
+        session.until(look, "its last queries", session.params["idle_timeout"], every_s=0.05)
+    except (WaitTimeout, EdgeError) as error:
+        state = session.put_back(original, "it did not get idle")
+        raise session.failure(str(error), gate="idle", state=state, next_command="look at its live queries (/livequeryz), then run the same again") from error
+
+
+def _foreign_sessions(session: Session) -> list[str]:
+    """Who else is logged in to this mysqld, for the record: sessions that do not come through vttablet."""
+    return [f"{user} {command} x{count}" for user, command, count in session.cluster.vtctld.query(session.alias, FOREIGN_SESSIONS)]

@@ -1,0 +1,190 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Bring a tablet back into serving and prove it at every vtgate: data, replication, routes, and one read through the tablet."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from .. import durability, gates
+from ..cluster import in_parallel
+from ..errors import EdgeError
+from ..fleet import SERVING_TYPES, Shard, Tablet, TabletType, away_reasons
+from ..gtid import GtidSet
+from ..options import cluster_spec, roll_spec
+from ..session import Session, describe
+from ..waiting import Look
+
+
+def argument_spec() -> dict[str, Any]:
+    """Options of the module."""
+    return {
+        **cluster_spec(),
+        **roll_spec(),
+        "catch_up_timeout": {"type": "float", "default": 600.0},
+        "route_timeout": {"type": "float", "default": 180.0},
+        "soak": {"type": "float", "default": 0.0},
+        "canary_tries": {"type": "int", "default": 60},
+    }
+
+
+def run(session: Session) -> dict[str, Any]:
+    """Readmit one tablet. Raises StepFailure; it never takes anything away."""
+    with session.failing():
+        session.locate()
+        with session.phases.phase("look"):
+            shard, tablet = session.read()
+        pod = session.pod_of(tablet)
+        before = describe(tablet, pod)
+        entry = session.entry
+        mine = entry.in_flight
+        if tablet.type == TabletType.DRAINED and not mine and session.alias not in session.case(shard, None).accept_drained:
+            raise session.failure("it was DRAINED by somebody else (vtorc drains tablets with errant GTIDs)", gate="no_foreign_drain",
+                                  next_command=f"find out why; then readmit it with accept_drained: [{session.alias}]")
+        original = entry.original_type if mine and entry.original_type != TabletType.UNKNOWN else _resting_type(tablet)
+        if session.params["_check_mode"]:
+            return session.result(mine or tablet.type != original, before, {**before, "type": str(original)})
+        if not mine and tablet.type == original and not away_reasons(shard, tablet):
+            with session.phases.phase("canary"):
+                canaries = _canaries(session, shard, tablet)
+            return session.result(False, before, before, held=False, canary_reads=canaries)
+        claim = session.hold()
+        if not mine:
+            entry = type(entry)(original_type=original, pod_name=pod.name if pod else "", pod_uid=pod.uid if pod else "")
+        entry = claim.intend(session.alias, entry, "readmit")
+        session.state = f"it is {tablet.type}, its Pod is {pod.name if pod else 'not there'}"
+        early: dict[str, Any] = {}
+        with session.phases.phase("catch up"):
+            shard, tablet = _wait_caught_up(session, original, early)
+        held = tablet.type != original
+        if held:
+            with session.phases.phase("restore type"):
+                session.change_type(original)
+                session.state = f"it is {original} again, not every vtgate was seen to route to it"
+        with session.phases.phase("routes"):
+            shard, tablet = _wait_routes(session, original)
+        with session.phases.phase("canary"):
+            canaries = _canaries(session, shard, tablet)
+        if session.params["soak"] > 0:
+            with session.phases.phase("soak"):
+                _soak(session)
+        claim.finish(session.alias, session.entry, "readmit")
+        if session.manual:
+            claim.release()
+        return session.result(True, before, describe(tablet, tablet.pod), held=held, canary_reads=canaries, served_before_proof=early)
+
+
+def _resting_type(tablet: Tablet) -> TabletType:
+    return tablet.type if tablet.type in SERVING_TYPES else TabletType.REPLICA
+
+
+def _wait_caught_up(session: Session, original: TabletType, early: dict[str, Any]) -> tuple[Shard, Tablet]:
+    """Its vttablet answers, nothing that it had is missing, replication runs from the primary, lag is within the limit, nothing errant."""
+    position = session.entry.position
+
+    def look() -> Look[tuple[Shard, Tablet]]:
+        shard, tablet = session.read()
+        missing = catch_up_problem(session, shard, tablet, original, position)
+        if missing and tablet.type == original and tablet.mysqld is not None and not early:
+            routes = [vtgate.name for vtgate in shard.live_vtgates for route in vtgate.routes_to(tablet.alias) if route.serving]
+            if routes and tablet.hostname:
+                early.update(vtgates=routes, lag_s=tablet.mysqld.lag_s, why=missing)
+        return Look(missing=missing) if missing else Look((shard, tablet))
+
+    found: tuple[Shard, Tablet] = session.until(look, "replication to catch up", session.params["catch_up_timeout"], every_s=0.3)
+    return found
+
+
+def catch_up_problem(session: Session, shard: Shard, tablet: Tablet, original: TabletType, position: str) -> str:
+    """What is still missing, empty if nothing is. Raises StepFailure for what waiting does not mend."""
+    pod = tablet.pod
+    if not tablet.hostname or pod is None:
+        return "its vttablet has not registered its new address"
+    if pod.terminating or not pod.ready:
+        return f"Pod {pod.name} is not Ready"
+    if tablet.type not in (original, TabletType.DRAINED, TabletType.SPARE):
+        return f"it is {tablet.type}"
+    if tablet.mysqld is None:
+        return f"its mysqld does not answer: {tablet.mysqld_error}"
+    primary = shard.tablet(shard.primary) if shard.primary else None
+    if primary is None or primary.mysqld is None:
+        return "the shard's primary does not answer"
+    status = tablet.mysqld
+    if position and not status.gtid_executed.contains(GtidSet.parse(position)):
+        lost = GtidSet.parse(position).minus(status.gtid_executed).count()
+        if not status.gtid_executed or session.entry.server_uuid not in ("", status.server_uuid):
+            raise session.failure(
+                f"its volume is not the one it left with: {lost} transactions that it had are missing",
+                gate="position_contained",
+                next_command=f"kubectl -n {pod.namespace} describe pvc {' '.join(pod.volume_claims)}; restore it before readmitting",
+            )
+        return f"{lost} transactions that it had at leave are missing"
+    verdict = gates.no_errant_gtid(session.case(shard, None))
+    if verdict.ok is False:
+        raise session.failure(verdict.reason, gate=verdict.gate, next_command="do not readmit it: restore it from a backup")
+    if not status.replicating:
+        return f"replication does not run{': ' + status.last_error[:150] if status.last_error else ''}"
+    if not durability.replicates_from(tablet, primary):
+        return f"it replicates from {status.source_host}, not from the primary {primary.alias}"
+    if status.lag_s is None or status.lag_s > session.params["max_lag"]:
+        return f"lag is {'unknown' if status.lag_s is None else f'{status.lag_s:.0f} s'}, limit {session.params['max_lag']:.0f} s"
+    return ""
+
+
+def _wait_routes(session: Session, original: TabletType) -> tuple[Shard, Tablet]:
+    """Every vtgate that should see it shows it SERVING at its address and keeps no other entry; it acks if it should."""
+
+    def look() -> Look[tuple[Shard, Tablet]]:
+        shard, tablet = session.read()
+        missing = list(away_reasons(shard, tablet)) if tablet.type == original else [f"its type is {tablet.type}"]
+        missing += [f"{v.name}: {v.error}" for v in shard.live_vtgates if v.error]
+        if not shard.live_vtgates:
+            missing.append("no vtgate was found")
+        missing += _ack_problem(shard, tablet)
+        return Look(missing="; ".join(missing)) if missing else Look((shard, tablet))
+
+    found: tuple[Shard, Tablet] = session.until(look, "every vtgate to route to it", session.params["route_timeout"], every_s=0.3)
+    return found
+
+
+def _soak(session: Session) -> None:
+    """Watch the shard for a set time; a tablet of it that gets away ends the roll."""
+    ends = session.clock.monotonic() + session.params["soak"]
+
+    def look() -> Look[bool]:
+        shard, _tablet = session.read()
+        for tablet in shard.tablets:
+            reasons = away_reasons(shard, tablet)
+            if reasons and tablet.alias not in session.case(shard, None).accept_drained:
+                raise session.failure(f"while soaking {tablet.alias} got away: {', '.join(reasons)}", gate="soak")
+        left = ends - session.clock.monotonic()
+        return Look(True) if left <= 0 else Look(missing=f"soaking for {left:.0f} s more")
+
+    session.until(look, "the soak time", session.params["soak"] + 30.0, every_s=1.0)
+
+
+def _ack_problem(shard: Shard, tablet: Tablet) -> list[str]:
+    primary = shard.tablet(shard.primary) if shard.primary else None
+    rule = durability.POLICIES.get(shard.durability or "none")
+    if rule is None or primary is None or tablet.type not in rule.types or (rule.other_cell and tablet.alias.cell == primary.alias.cell):
+        return []
+    return [] if durability.acks_for(tablet, primary, rule) else ["it does not acknowledge the primary's writes"]
+
+
+def _canaries(session: Session, shard: Shard, tablet: Tablet) -> dict[str, int]:
+    """One read through this tablet at every vtgate that should route to it; how many reads each took."""
+    if tablet.type not in SERVING_TYPES or tablet.mysqld is None:
+        return {}
+    uuid, live = tablet.mysqld.server_uuid, {v.name for v in shard.live_vtgates if v.should_see(tablet)}
+    clients = [client for client in session.cluster.vtgates() if client.endpoint.name in live]
+    tries = session.params["canary_tries"]
+    try:
+        reads = in_parallel([partial(c.canary, tablet.keyspace, tablet.shard, str(tablet.type), tablet.alias, uuid, tries) for c in clients])
+    except EdgeError as error:
+        raise session.failure(f"a read through it failed: {error}", gate="canary", next_command="kubectl logs of that vtgate; then run the same again") from error
+    return dict(zip((c.endpoint.name for c in clients), reads, strict=True))
+
+

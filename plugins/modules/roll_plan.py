@@ -1,0 +1,107 @@
+#!/usr/bin/python
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: roll_plan
+short_description: Put tablets into the order in which a roll takes them
+version_added: 0.1.0
+description:
+  - Shard by shard; in a shard what an earlier run left in flight first, then RDONLY, REPLICA, and the primary last.
+  - Refuses, before anything is touched, a selection that is empty, that holds an unknown alias, a primary without its replicas, an owner that cannot be driven,
+    a version step that skips a major, or a shard that can never spare a tablet.
+author:
+  - vtops contributors (@vtops)
+extends_documentation_fragment:
+  - vtops.vitess.cluster
+  - vtops.vitess.attributes.info_module
+options:
+  tablets:
+    description: Aliases of the tablets to roll.
+    type: list
+    elements: str
+    required: true
+  wanted_since:
+    description: Instead of what the owners' specs say now, an RFC 3339 time; Pods created before it are to be replaced.
+    type: str
+  accept_drained:
+    description: Aliases of tablets that somebody else set to DRAINED and that are not to stop the roll.
+    type: list
+    elements: str
+    default: []
+  accept_no_route:
+    description: Aliases of tablets that may be taken away although their clients find no other route of the type.
+    type: list
+    elements: str
+    default: []
+"""
+
+EXAMPLES = r"""
+- name: Plan a roll of the whole fleet
+  vtops.vitess.roll_plan:
+    namespace: vitess
+    tablets: "{{ groups['vitess_tablets'] }}"
+  register: roll
+  run_once: true
+
+- name: Show it
+  ansible.builtin.debug:
+    msg: "{{ roll.text }}"
+  run_once: true
+"""
+
+RETURN = r"""
+order:
+  description: The aliases, in order.
+  returned: success
+  type: list
+  elements: str
+  sample: [zone1-0000000102, zone1-0000000103, zone1-0000000101]
+plan:
+  description: Each tablet with action (V(replace), V(skip), V(finish)), reason, current and wanted image, wanted revision, and the tablets that come before it.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - tablet: zone1-0000000102
+      shard: commerce/-80
+      type: REPLICA
+      action: replace
+      reason: commerce-x-80-7d9f, wanted revision commerce-x-80-6c4b
+      predicted: []
+left:
+  description: How many tablets are not as wanted.
+  returned: success
+  type: int
+  sample: 3
+text:
+  description: The plan for people.
+  returned: success
+  type: str
+  sample: "  1. zone1-0000000102 commerce/-80 REPLICA replace: ..."
+failure:
+  description: Why it stopped, with step, reason and the next command.
+  returned: failure
+  type: dict
+  sample: {tablet: the fleet, step: roll_plan, reason: the selection is empty}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils.operation import execute
+from ..module_utils.operations import roll_plan
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=roll_plan.argument_spec(), supports_check_mode=True)
+    result = execute("roll_plan", module.params, module.check_mode)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()
