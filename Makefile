@@ -1,0 +1,97 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# Every command that a developer or CI needs; docs/ci.md says what each one proves and how long it may take.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+BIN := $(CURDIR)/.venv/bin
+COLLECTION := build/collections/ansible_collections/vtops/vitess
+STAGE := tests/ci/stage
+
+export PATH := $(BIN):$(PATH)
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/build/collections
+export ANSIBLE_HOME := $(CURDIR)/build/ansible
+export PYTHONPATH := $(CURDIR)/build/collections
+export PYTHONPYCACHEPREFIX := $(CURDIR)/build/pycache
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z][a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|'
+
+.PHONY: venv
+venv: ## .venv with the development tools, and the collection's place on the import path
+	@tests/ci/venv
+	@mkdir -p $(dir $(COLLECTION)) && ln -sfn ../../../.. $(COLLECTION)
+
+.PHONY: format
+format: venv ## rewrite the Python files in the house format
+	ruff format
+	ruff check --fix
+
+.PHONY: lint
+lint: venv ## ruff, mypy, ansible-lint, yamllint, docs, licences, action group, changelog
+	ruff check
+	ruff format --check
+	mypy $(MYPY_PACKAGES)
+	ansible-lint
+	antsibull-changelog lint
+	nox -R -s $(NOX_SESSIONS)
+
+MYPY_PACKAGES := -p ansible_collections.vtops.vitess.plugins \
+  $(if $(wildcard tests/witness/*.py),-p ansible_collections.vtops.vitess.tests.witness)
+NOX_SESSIONS := antsibull-nox-config yamllint docs-check license-check extra-checks
+
+.PHONY: sanity
+sanity: venv ## every sanity test of ansible-test, on a copy of what git tracks
+	tests/ci/sanity
+
+.PHONY: unit
+unit: venv ## the unit tests: seconds, nothing outside this process
+	pytest tests/unit
+
+.PHONY: build
+build: venv ## the artefact, its contents checked, and galaxy-importer's opinion of it
+	tests/ci/build
+	nox -R -s build-import-check
+
+.PHONY: lab
+lab: ## the real fleet on kind: tests/lab/README.md
+	tests/lab/lab up
+
+.PHONY: lab-down
+lab-down: ## stop everything that the lab started; its caches stay
+	tests/lab/lab down
+
+.PHONY: lab-clean
+lab-clean: ## stop the lab and drop its caches
+	tests/lab/lab clean
+
+# One real roll with one kill and rerun is in tests/kind; it needs the lab, the rest does not.
+KIND_TESTS := $(wildcard tests/kind/test_*.py)
+
+.PHONY: test
+test: venv ## what CI runs: lint, sanity, build, unit tests and the tests on the lab
+	@$(STAGE) lint $(MAKE) lint
+	@$(STAGE) sanity $(MAKE) sanity
+	@$(STAGE) build $(MAKE) build
+	@$(if $(KIND_TESTS),$(STAGE) lab $(MAKE) lab)
+	@STAGE_QUIET=1 $(STAGE) pytest pytest tests/unit $(if $(KIND_TESTS),tests/kind)
+
+.PHONY: test-kind
+test-kind: venv ## every molecule scenario, on the lab; before an issue is called resolved
+	cd $(COLLECTION) && molecule test --all
+
+.PHONY: budget
+budget: ## the last run of each stage beside its budget in docs/ci.md
+	@tests/ci/stage --report
+
+.PHONY: clean
+clean: ## drop what the tools made here, but not the lab's caches
+	rm -rf .ansible .nox .venv .ruff_cache
+	[ ! -d build ] || find build -mindepth 1 -maxdepth 1 ! -name lab -exec rm -rf {} +
