@@ -38,16 +38,16 @@ context: kind-vtops
 namespace: vitess
 """
 
-import re  # noqa: E402
-from typing import Any  # noqa: E402
+import re
+from typing import Any
 
-from ansible.errors import AnsibleParserError  # noqa: E402
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator  # noqa: E402
-from ansible.plugins.inventory import BaseInventoryPlugin  # noqa: E402
+from ansible.errors import AnsibleParserError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.plugins.inventory import BaseInventoryPlugin
 
-from ..module_utils.operation import execute  # noqa: E402
-from ..module_utils.operations import fleet_info  # noqa: E402
-from ..module_utils.options import cluster_spec  # noqa: E402
+from ..module_utils.operation import execute
+from ..module_utils.operations import fleet_info
+from ..module_utils.options import cluster_spec
 
 HOST_VARS = ("keyspace", "shard", "cell", "type", "pod", "node", "image", "wanted_image", "as_wanted", "in_flight")
 

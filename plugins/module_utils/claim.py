@@ -82,7 +82,10 @@ class Entry:
             pod_uid=str(data.get("pod_uid", "")),
             server_uuid=str(data.get("server_uuid", "")),
             position=str(data.get("position", "")),
-            steps={str(step): (float(times[0]), None if times[1] is None else float(times[1])) for step, times in data.get("steps", {}).items()},
+            steps={
+                str(step): (float(times[0]), None if times[1] is None else float(times[1]))
+                for step, times in data.get("steps", {}).items()
+            },
             finished=None if data.get("finished") is None else float(data["finished"]),
         )
 
@@ -94,7 +97,9 @@ def journal_to_text(journal: Journal) -> str:
     """Compact JSON; of the finished entries only the newest are kept."""
     finished = sorted((e.finished or 0.0, a) for a, e in journal.items() if not e.in_flight)
     dropped = {alias for _at, alias in finished[: max(0, len(finished) - KEEP_FINISHED)]}
-    return json.dumps({str(a): e.as_dict() for a, e in sorted(journal.items()) if a not in dropped}, separators=(",", ":"))
+    return json.dumps(
+        {str(a): e.as_dict() for a, e in sorted(journal.items()) if a not in dropped}, separators=(",", ":")
+    )
 
 
 def journal_from_text(text: str) -> Journal:
@@ -155,7 +160,13 @@ class Claims:
         found = self._kube.find(self._path(name))
         return None if found is None else parse_lease(found)
 
-    def take(self, name: str, waiter: Waiter, wait_s: float = 0.0, on_take_over: Callable[[int], None] = lambda transition: None) -> Claim:
+    def take(
+        self,
+        name: str,
+        waiter: Waiter,
+        wait_s: float = 0.0,
+        on_take_over: Callable[[int], None] = lambda _transition: None,
+    ) -> Claim:
         """Hold the Lease, waiting at most wait_s seconds for another holder to release it or to expire.
 
         A holder of this host that is gone, with its last actor, is taken over at once; any other after its Lease has not been
@@ -195,7 +206,11 @@ class Claims:
     def put(self, name: str, resource_version: str, transitions: int, journal: Journal, identity: str) -> str:
         """Create or replace the Lease by compare-and-swap; its new resourceVersion. Raises Refused (409) where somebody was faster."""
         now = datetime.fromtimestamp(self._clock.time(), timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        who = {"roll": self.holder.roll, "executor": self.holder.executor.as_dict(), "actor": self.holder.actor.as_dict()}
+        who = {
+            "roll": self.holder.roll,
+            "executor": self.holder.executor.as_dict(),
+            "actor": self.holder.actor.as_dict(),
+        }
         body: Json = {
             "apiVersion": "coordination.k8s.io/v1",
             "kind": "Lease",
@@ -203,9 +218,17 @@ class Claims:
                 "name": name,
                 "namespace": self._namespace,
                 "labels": {labels.MANAGED_BY: labels.MANAGER},
-                "annotations": {labels.JOURNAL: journal_to_text(journal), labels.EXECUTOR: json.dumps(who, separators=(",", ":"))},
+                "annotations": {
+                    labels.JOURNAL: journal_to_text(journal),
+                    labels.EXECUTOR: json.dumps(who, separators=(",", ":")),
+                },
             },
-            "spec": {"holderIdentity": identity, "leaseDurationSeconds": DURATION_S, "renewTime": now, "leaseTransitions": transitions},
+            "spec": {
+                "holderIdentity": identity,
+                "leaseDurationSeconds": DURATION_S,
+                "renewTime": now,
+                "leaseTransitions": transitions,
+            },
         }
         if resource_version:
             body["metadata"]["resourceVersion"] = resource_version
@@ -270,7 +293,9 @@ class Claim:
 
     def intend(self, alias: Alias, entry: Entry, step: str) -> Entry:
         """Write that a step is about to be done."""
-        started = Entry(**{**entry.__dict__, "steps": {**entry.steps, step: (self._claims.clock.time(), None)}, "finished": None})
+        started = Entry(
+            **{**entry.__dict__, "steps": {**entry.steps, step: (self._claims.clock.time(), None)}, "finished": None}
+        )
         self.record(alias, started)
         return started
 
@@ -284,12 +309,25 @@ class Claim:
     def finish(self, alias: Alias, entry: Entry, step: str) -> None:
         """Write that the tablet is back where it was."""
         now = self._claims.clock.time()
-        self.record(alias, Entry(**{**entry.__dict__, "steps": {**entry.steps, step: (entry.steps.get(step, (now, None))[0], now)}, "finished": now}))
+        self.record(
+            alias,
+            Entry(
+                **{
+                    **entry.__dict__,
+                    "steps": {**entry.steps, step: (entry.steps.get(step, (now, None))[0], now)},
+                    "finished": now,
+                }
+            ),
+        )
 
     @property
     def drained_by_us(self) -> dict[Alias, TabletType]:
         """Original types of the tablets that this claim's journal says were taken by us and not brought back."""
-        return {alias: entry.original_type for alias, entry in self.journal.items() if entry.in_flight and "drain" in entry.steps}
+        return {
+            alias: entry.original_type
+            for alias, entry in self.journal.items()
+            if entry.in_flight and "drain" in entry.steps
+        }
 
     @property
     def in_flight(self) -> frozenset[Alias]:

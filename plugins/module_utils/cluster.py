@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from . import labels
 from .clients.kubernetes import Json, KubernetesClient
@@ -18,7 +18,7 @@ from .clients.vtctld import Vtctld
 from .clients.vtgate import Endpoint, Login, VtgateClient
 from .clients.vttablet import Vttablet
 from .errors import EdgeError, Refused, Unreachable
-from .fleet import Alias, Mysqld, Pod, Shard, Tablet, Vtgate
+from .fleet import Alias, Mysqld, Pod, Shard, Tablet
 from .gates import Place
 from .owners import Owner, stateful_set_refusal, unsupported
 from .waiting import Clock
@@ -44,7 +44,9 @@ class Scope:
 class Cluster:
     """One Vitess cluster in one Kubernetes cluster."""
 
-    def __init__(self, kube: KubernetesClient, vtctld: Vtctld, vttablet: Vttablet, scope: Scope, login: Login, clock: Clock) -> None:
+    def __init__(
+        self, kube: KubernetesClient, vtctld: Vtctld, vttablet: Vttablet, scope: Scope, login: Login, clock: Clock
+    ) -> None:
         self.kube = kube
         self.vtctld = vtctld
         self.vttablet = vttablet
@@ -72,7 +74,7 @@ class Cluster:
             tablets = records.result()
             statuses = {t.alias: pool.submit(self._status, t) for t in tablets} if mysqlds else {}
             aliases = tuple(t.alias for t in tablets)
-            views = [pool.submit(client.view, keyspace, aliases) for client in (gates.result() if gates else ())]
+            views = [pool.submit(client.view, aliases) for client in (gates.result() if gates else ())]
             found = tuple(self._with_status(_with_pod(t, pods.result()), statuses.get(t.alias)) for t in tablets)
             primary_alias, term = primary.result()
             result = Shard(
@@ -115,7 +117,9 @@ class Cluster:
         endpoints: list[Endpoint] = []
         for address in scope.vtgate_addresses:
             host, _, port = address.rpartition(":")
-            endpoints.append(Endpoint(name=address, host=host or address, port=int(port) if host else scope.vtgate_port))
+            endpoints.append(
+                Endpoint(name=address, host=host or address, port=int(port) if host else scope.vtgate_port)
+            )
         if not endpoints:
             for namespace in scope.vtgate_namespaces or (scope.namespace,):
                 for item in self.kube.pods(namespace, scope.vtgate_selector):
@@ -135,17 +139,15 @@ class Cluster:
                     )
         return [VtgateClient(self.kube, endpoint, self._login) for endpoint in endpoints]
 
-    def vtgate_views(self, keyspace: str, aliases: Sequence[Alias]) -> tuple[Vtgate, ...]:
-        """Every vtgate's own view, all at once."""
-        return tuple(in_parallel([_bound(client.view, keyspace, aliases) for client in self.vtgates()]))
-
     # -- Pods and owners
 
     def tablet_pods(self) -> tuple[Pod, ...]:
         """All tablet Pods of the cluster, with the alias that their volume claims or labels name."""
         scope = self.scope
         return tuple(
-            parse_pod(item) for namespace in scope.tablet_namespaces or (scope.namespace,) for item in self.kube.pods(namespace, scope.tablet_selector)
+            parse_pod(item)
+            for namespace in scope.tablet_namespaces or (scope.namespace,)
+            for item in self.kube.pods(namespace, scope.tablet_selector)
         )
 
     def pod(self, namespace: str, name: str) -> Pod | None:
@@ -157,7 +159,9 @@ class Cluster:
         """Who recreates this Pod."""
         if pod.owner_kind != "StatefulSet":
             return unsupported(pod.owner_kind, pod.owner_name)
-        return parse_stateful_set(self.kube.get(f"/apis/apps/v1/namespaces/{pod.namespace}/statefulsets/{pod.owner_name}"))
+        return parse_stateful_set(
+            self.kube.get(f"/apis/apps/v1/namespaces/{pod.namespace}/statefulsets/{pod.owner_name}")
+        )
 
     def place_for(self, pod: Pod) -> Place:
         """Where the Pod's successor may go: a Ready, schedulable node that its volumes allow."""
@@ -180,15 +184,22 @@ class Cluster:
             path = f"/api/v1/namespaces/{pod.namespace}/persistentvolumeclaims/{name}"
             have = self.kube.get(path)["metadata"].get("annotations") or {}
             if have.get(labels.TABLET) != str(alias):
-                self.kube.merge(path, {"metadata": {"annotations": {labels.TABLET: str(alias), labels.TOPOLOGY: self.scope.namespace}}})
+                self.kube.merge(
+                    path,
+                    {"metadata": {"annotations": {labels.TABLET: str(alias), labels.TOPOLOGY: self.scope.namespace}}},
+                )
 
     def confirm_identity(self, tablet: Tablet) -> None:
         """Ask the vttablet in the Pod who it is: an address is only a hint (design section 5). Raises EdgeError."""
         if tablet.pod is None:
-            raise EdgeError(f"no Pod was found for {tablet.alias} (address {tablet.hostname or 'blank'}): check tablet_selector and tablet_namespaces")
+            raise EdgeError(
+                f"no Pod was found for {tablet.alias} (address {tablet.hostname or 'blank'}): check tablet_selector and tablet_namespaces"
+            )
         said = self.vttablet.vars(tablet.pod).alias
         if said != tablet.alias:
-            raise EdgeError(f"Pod {tablet.pod.name} at {tablet.hostname} says that it is {said or 'no tablet'}, not {tablet.alias}")
+            raise EdgeError(
+                f"Pod {tablet.pod.name} at {tablet.hostname} says that it is {said or 'no tablet'}, not {tablet.alias}"
+            )
 
 
 def in_parallel(calls: Sequence[Callable[[], T]]) -> list[T]:
@@ -197,10 +208,6 @@ def in_parallel(calls: Sequence[Callable[[], T]]) -> list[T]:
         return []
     with ThreadPoolExecutor(min(VTGATES_AT_ONCE, len(calls))) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
-
-
-def _bound(call: Callable[..., T], *arguments: Any) -> Callable[[], T]:
-    return lambda: call(*arguments)
 
 
 def _with_pod(tablet: Tablet, pods: Sequence[Pod]) -> Tablet:
@@ -229,7 +236,7 @@ def find_vtctld(kube: KubernetesClient, namespace: str, selector: str) -> tuple[
 def parse_pod(item: Json) -> Pod:
     """From core/v1."""
     meta, spec, status = item["metadata"], item.get("spec") or {}, item.get("status") or {}
-    owner = next((o for o in meta.get("ownerReferences") or [] if o.get("controller")), {})
+    owner: Json = next((o for o in meta.get("ownerReferences") or [] if o.get("controller")), {})
     conditions = {c["type"]: c["status"] for c in status.get("conditions") or []}
     return Pod(
         namespace=str(meta.get("namespace") or ""),
@@ -246,7 +253,11 @@ def parse_pod(item: Json) -> Pod:
         owner_kind=str(owner.get("kind") or ""),
         owner_name=str(owner.get("name") or ""),
         images=_images(spec),
-        volume_claims=tuple(str(v["persistentVolumeClaim"]["claimName"]) for v in spec.get("volumes") or [] if "persistentVolumeClaim" in v),
+        volume_claims=tuple(
+            str(v["persistentVolumeClaim"]["claimName"])
+            for v in spec.get("volumes") or []
+            if "persistentVolumeClaim" in v
+        ),
         trouble=_trouble(status),
     )
 

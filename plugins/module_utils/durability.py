@@ -66,7 +66,9 @@ def replicates_from(tablet: Tablet, primary: Tablet) -> bool:
         return False
     if status.source_uuid and primary.mysqld is not None:
         return status.source_uuid.lower() == primary.mysqld.server_uuid.lower()
-    return status.source_host == (primary.mysql_hostname or primary.hostname) and status.source_port == primary.mysql_port
+    return (
+        status.source_host == (primary.mysql_hostname or primary.hostname) and status.source_port == primary.mysql_port
+    )
 
 
 def ackers_without(shard: Shard, alias: Alias) -> tuple[Tablet, ...]:

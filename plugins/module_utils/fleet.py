@@ -226,7 +226,11 @@ def not_routed_reasons(shard: Shard, tablet: Tablet) -> tuple[str, ...]:
         if vtgate.error or not vtgate.should_see(tablet):
             continue
         routes = vtgate.routes_to(tablet.alias)
-        good = [route for route in routes if route.serving and route.type == tablet.type and route.hostname == tablet.hostname]
+        good = [
+            route
+            for route in routes
+            if route.serving and route.type == tablet.type and route.hostname == tablet.hostname
+        ]
         if not routes:
             reasons.append(f"{vtgate.name} does not know it")
         elif not good:
@@ -234,5 +238,7 @@ def not_routed_reasons(shard: Shard, tablet: Tablet) -> tuple[str, ...]:
             state = "SERVING" if route.serving else "NOT_SERVING"
             reasons.append(f"{vtgate.name} shows {route.type} {state} at {route.hostname}")
         elif len(routes) > 1:
-            reasons.append(f"{vtgate.name} keeps a stale entry at {', '.join(sorted({r.hostname for r in routes} - {tablet.hostname}))}")
+            reasons.append(
+                f"{vtgate.name} keeps a stale entry at {', '.join(sorted({r.hostname for r in routes} - {tablet.hostname}))}"
+            )
     return tuple(reasons)

@@ -32,7 +32,11 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """For a module's result."""
-        return {"gate": self.gate, "verdict": {True: "pass", False: "fail", None: "deferred"}[self.ok], "reason": self.reason}
+        return {
+            "gate": self.gate,
+            "verdict": {True: "pass", False: "fail", None: "deferred"}[self.ok],
+            "reason": self.reason,
+        }
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,11 @@ def evidence_is_fresh(case: Case) -> Verdict:
     """Topology and mysqld evidence is at most 2 s old, counted from the start of its read (design rule 2)."""
     age = case.now - case.shard.read_started
     limit = TOPOLOGY_EVIDENCE_S
-    return _verdict(evidence_is_fresh, f"the shard was read {age:.1f} s ago, over {limit:.0f} s" if age > limit else "", f"{age:.1f} s old")
+    return _verdict(
+        evidence_is_fresh,
+        f"the shard was read {age:.1f} s ago, over {limit:.0f} s" if age > limit else "",
+        f"{age:.1f} s old",
+    )
 
 
 def one_tablet_of_shard_in_batch(case: Case) -> Verdict:
@@ -103,7 +111,9 @@ def one_tablet_of_shard_in_batch(case: Case) -> Verdict:
     also = sorted(str(t.alias) for t in case.shard.others(case.alias) if t.alias in case.batch)
     return _verdict(
         one_tablet_of_shard_in_batch,
-        f"the play runs {', '.join(also)} of {case.shard} in the same batch: set serial: 1 and max_fail_percentage: 0" if also else "",
+        f"the play runs {', '.join(also)} of {case.shard} in the same batch: set serial: 1 and max_fail_percentage: 0"
+        if also
+        else "",
         "alone in its batch",
     )
 
@@ -127,7 +137,11 @@ def is_primary(case: Case) -> Verdict:
     """The tablet that gives up the primary role is the primary, by shard record and by type."""
     tablet = case.tablet
     agree = case.shard.primary == case.alias and tablet.type == TabletType.PRIMARY
-    return _verdict(is_primary, "" if agree else f"shard record names {case.shard.primary}, its type is {tablet.type}", "it is the primary")
+    return _verdict(
+        is_primary,
+        "" if agree else f"shard record names {case.shard.primary}, its type is {tablet.type}",
+        "it is the primary",
+    )
 
 
 def shard_has_healthy_primary(case: Case) -> Verdict:
@@ -152,7 +166,11 @@ def no_other_tablet_away(case: Case) -> Verdict:
     """No other tablet of the shard is away (design rule 1); one that the operator accepted by alias as DRAINED by somebody else is left out."""
     problems = []
     for other in case.shard.others(case.alias):
-        if other.type == TabletType.DRAINED and other.alias in case.accept_drained and other.alias not in case.drained_by_us:
+        if (
+            other.type == TabletType.DRAINED
+            and other.alias in case.accept_drained
+            and other.alias not in case.drained_by_us
+        ):
             continue
         reasons = away_reasons(case.shard, other)
         if reasons:
@@ -174,10 +192,18 @@ def every_vtgate_answers(case: Case) -> Verdict:
     """Every declared vtgate that is not Terminating answered; none found is red (design rule 8)."""
     live = case.shard.live_vtgates
     if not live:
-        return _verdict(every_vtgate_answers, "no vtgate was found: check vtgate_selector, vtgate_namespaces or vtgate_addresses", "")
+        return _verdict(
+            every_vtgate_answers,
+            "no vtgate was found: check vtgate_selector, vtgate_namespaces or vtgate_addresses",
+            "",
+        )
     skipped = [vtgate.name for vtgate in case.shard.vtgates if vtgate.terminating]
     problems = [f"{vtgate.name}: {vtgate.error}" for vtgate in live if vtgate.error]
-    return _verdict(every_vtgate_answers, problems, f"{len(live)} answered" + (f", terminating: {', '.join(skipped)}" if skipped else ""))
+    return _verdict(
+        every_vtgate_answers,
+        problems,
+        f"{len(live)} answered" + (f", terminating: {', '.join(skipped)}" if skipped else ""),
+    )
 
 
 def serving_route_remains(case: Case) -> Verdict:
@@ -189,7 +215,7 @@ def serving_route_remains(case: Case) -> Verdict:
     if case.alias in case.accept_no_route:
         return _verdict(serving_route_remains, "", f"accepted by alias: clients of {kind} may find no route")
     problems = [
-        f"{vtgate.name} has no other {kind} of {case.shard} that serves with lag of at most {case.max_lag_s:.0f} s{_why_not(case, vtgate, kind)}"
+        f"{vtgate.name} has no other {kind} of {case.shard} that serves with lag of at most {case.max_lag_s:.0f} s{_why_not(case, kind)}"
         for vtgate in case.shard.live_vtgates
         if not vtgate.error and vtgate.should_see(tablet) and not _other_routes(case, vtgate, kind)
     ]
@@ -199,13 +225,15 @@ def serving_route_remains(case: Case) -> Verdict:
 def _other_routes(case: Case, vtgate: Vtgate, kind: TabletType) -> list[Alias]:
     good = []
     for other in case.shard.others(case.alias):
-        served = any(r.serving and r.type == kind and r.hostname == other.hostname for r in vtgate.routes_to(other.alias))
+        served = any(
+            r.serving and r.type == kind and r.hostname == other.hostname for r in vtgate.routes_to(other.alias)
+        )
         if served and within_lag(other, case.max_lag_s):
             good.append(other.alias)
     return good
 
 
-def _why_not(case: Case, vtgate: Vtgate, kind: TabletType) -> str:
+def _why_not(case: Case, kind: TabletType) -> str:
     late = [
         f"{other.alias} lags {other.mysqld.lag_s if other.mysqld else 'unknown'}"
         for other in case.shard.others(case.alias)
@@ -229,7 +257,11 @@ def enough_ackers_remain(case: Case) -> Verdict:
     if rule.acks == 0:
         return _verdict(enough_ackers_remain, "", "the durability policy waits for no ack")
     left = [str(t.alias) for t in durability.ackers_without(case.shard, case.alias)]
-    problem = "" if len(left) >= rule.acks else f"{case.shard.durability} needs {rule.acks} acker(s), without {case.alias} there are {len(left)}: writes would hang"
+    problem = (
+        ""
+        if len(left) >= rule.acks
+        else f"{case.shard.durability} needs {rule.acks} acker(s), without {case.alias} there are {len(left)}: writes would hang"
+    )
     return _verdict(enough_ackers_remain, problem, f"{', '.join(left)} ack")
 
 
@@ -260,7 +292,9 @@ def owner_is_observed(case: Case) -> Verdict:
     late = owner.observed_generation < owner.generation
     return _verdict(
         owner_is_observed,
-        f"{owner.kind} {owner.name}: observedGeneration {owner.observed_generation} lags generation {owner.generation}" if late else "",
+        f"{owner.kind} {owner.name}: observedGeneration {owner.observed_generation} lags generation {owner.generation}"
+        if late
+        else "",
         f"generation {owner.generation}",
     )
 
@@ -273,7 +307,9 @@ def spec_is_as_planned(case: Case) -> Verdict:
     moved = owner.update_revision != wanted.revision
     return _verdict(
         spec_is_as_planned,
-        f"{owner.kind} {owner.name} now wants {owner.update_revision}, this roll was started for {wanted.revision}" if moved else "",
+        f"{owner.kind} {owner.name} now wants {owner.update_revision}, this roll was started for {wanted.revision}"
+        if moved
+        else "",
         f"{wanted.revision}",
     )
 
@@ -311,7 +347,11 @@ def drained_by_this_roll(case: Case) -> Verdict:
     if case.alias in case.predicted:
         return Verdict(drained_by_this_roll.__name__, None, "the drain step would have drained it")
     mine = tablet.type == TabletType.DRAINED and case.alias in case.drained_by_us
-    return _verdict(drained_by_this_roll, "" if mine else f"its type is {tablet.type}; run tablet_drain first", "DRAINED by this claim")
+    return _verdict(
+        drained_by_this_roll,
+        "" if mine else f"its type is {tablet.type}; run tablet_drain first",
+        "DRAINED by this claim",
+    )
 
 
 def candidate_is_fit(case: Case) -> Verdict:
@@ -355,10 +395,15 @@ def buffering_covers_reparent(case: Case) -> Verdict:
         window = min(settings.buffer_window_s, settings.buffer_max_failover_s)
         if not settings.buffer_enabled:
             problems.append(f"{vtgate.name} does not buffer (--enable-buffer)")
-        elif settings.buffer_keyspace_shards and not {case.shard.keyspace, str(case.shard)} & settings.buffer_keyspace_shards:
+        elif (
+            settings.buffer_keyspace_shards
+            and not {case.shard.keyspace, str(case.shard)} & settings.buffer_keyspace_shards
+        ):
             problems.append(f"{vtgate.name} does not buffer {case.shard} (--buffer-keyspace-shards)")
         elif case.wait_replicas_timeout_s >= window:
-            problems.append(f"{vtgate.name} buffers for {window:.0f} s, the reparent may wait {case.wait_replicas_timeout_s:.0f} s")
+            problems.append(
+                f"{vtgate.name} buffers for {window:.0f} s, the reparent may wait {case.wait_replicas_timeout_s:.0f} s"
+            )
     return _verdict(buffering_covers_reparent, problems, "every vtgate buffers")
 
 
@@ -377,7 +422,11 @@ def two_tablets_left_to_ack(case: Case) -> Verdict:
         and t.mysqld is not None
         and t.mysqld.replicating
     ]
-    problem = f"{case.shard.durability} needs {rule.acks}, besides {case.candidate} and {case.alias} there are {len(able)}" if len(able) < rule.acks else ""
+    problem = (
+        f"{case.shard.durability} needs {rule.acks}, besides {case.candidate} and {case.alias} there are {len(able)}"
+        if len(able) < rule.acks
+        else ""
+    )
     return _verdict(two_tablets_left_to_ack, problem, f"{', '.join(str(t.alias) for t in able) or 'none needed'}")
 
 
@@ -429,5 +478,3 @@ def evaluate(gates: tuple[Gate, ...], case: Case) -> tuple[Verdict, ...]:
 def red(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
     """The gates that failed."""
     return tuple(verdict for verdict in verdicts if verdict.ok is False)
-
-

@@ -54,7 +54,12 @@ def execute(
     except StepFailure as failure:
         return failed(failure, session)
     except EdgeError as error:
-        return failed(StepFailure(subject, name, explain(error), next_command="check the connection options, then run the same again"), session)
+        return failed(
+            StepFailure(
+                subject, name, explain(error), next_command="check the connection options, then run the same again"
+            ),
+            session,
+        )
     except (plan.Unfit, ValueError) as error:
         return failed(StepFailure(subject, name, str(error), next_command="correct it and run the same again"), session)
 

@@ -10,6 +10,8 @@ import platform
 import sys
 from typing import Any
 
+from ansible.module_utils.common.parameters import env_fallback
+
 from . import labels
 from .clients.kubernetes import KUBERNETES_IMPORT_ERROR, Access, KubernetesClient
 from .clients.vtctld import ExecTransport, LocalTransport, Vtctld
@@ -21,8 +23,6 @@ from .waiting import Clock
 
 
 def _env(*names: str) -> tuple[Any, list[str]]:
-    from ansible.module_utils.basic import env_fallback
-
     return (env_fallback, list(names))
 
 
@@ -53,7 +53,11 @@ def cluster_spec() -> dict[str, Any]:
         "login_client_key": {"type": "path", "no_log": False},
         "login_check_hostname": {"type": "bool"},
         "vtctld_selector": {"type": "str", "default": labels.DEFAULT_VTCTLD_SELECTOR},
-        "vtctldclient": {"type": "list", "elements": "str", "default": ["/vt/bin/vtctldclient", "--server", "localhost:15999"]},
+        "vtctldclient": {
+            "type": "list",
+            "elements": "str",
+            "default": ["/vt/bin/vtctldclient", "--server", "localhost:15999"],
+        },
         "vtctldclient_local": {"type": "bool", "default": False},
         "vtctldclient_args": {"type": "list", "elements": "str", "default": []},
     }
@@ -77,7 +81,9 @@ def roll_spec() -> dict[str, Any]:
 
 def missing_library() -> str:
     """The usual message where a library is missing, with the interpreter and the pip command; empty if none is."""
-    missing = [name for name, error in (("kubernetes", KUBERNETES_IMPORT_ERROR), ("PyMySQL", PYMYSQL_IMPORT_ERROR)) if error]
+    missing = [
+        name for name, error in (("kubernetes", KUBERNETES_IMPORT_ERROR), ("PyMySQL", PYMYSQL_IMPORT_ERROR)) if error
+    ]
     if not missing:
         return ""
     return (

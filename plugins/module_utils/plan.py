@@ -10,10 +10,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from .fleet import Alias, Shard, Tablet, TabletType
+from .fleet import Alias, Tablet, TabletType
 from .owners import Owner, Wanted
 
-ORDER = {TabletType.RDONLY: 1, TabletType.SPARE: 1, TabletType.EXPERIMENTAL: 1, TabletType.REPLICA: 2, TabletType.PRIMARY: 3}
+ORDER = {
+    TabletType.RDONLY: 1,
+    TabletType.SPARE: 1,
+    TabletType.EXPERIMENTAL: 1,
+    TabletType.REPLICA: 2,
+    TabletType.PRIMARY: 3,
+}
 
 
 @dataclass(frozen=True)
@@ -45,18 +51,18 @@ class Unfit(Exception):
     """A selection that cannot be rolled; the text names the tablets and what to change."""
 
 
-def step_for(shard: Shard, tablet: Tablet, wanted: Wanted, owner: Owner | None, in_flight: frozenset[Alias]) -> Step:
+def step_for(shard: str, tablet: Tablet, wanted: Wanted, owner: Owner | None, in_flight: bool) -> Step:
     """What a roll does with one tablet."""
     current = tablet.pod.image("vttablet") if tablet.pod else ""
     goal = owner.image("vttablet") if owner else ""
-    if tablet.alias in in_flight:
+    if in_flight:
         action, reason = "finish", "an earlier run took it and did not bring it back"
     elif wanted.met_by(tablet.pod):
         action, reason = "skip", f"already {wanted}"
     else:
         have = tablet.pod.revision if tablet.pod else "no Pod"
         action, reason = "replace", f"{have}, wanted {wanted}"
-    return Step(tablet.alias, str(shard), tablet.type, action, reason, current, goal)
+    return Step(tablet.alias, shard, tablet.type, action, reason, current, goal)
 
 
 def ordered(steps: Iterable[Step]) -> tuple[Step, ...]:
@@ -80,4 +86,6 @@ def check_primaries_last(steps: Iterable[Step], whole_shard: dict[str, tuple[Ste
             continue
         missing = [str(s.alias) for s in whole_shard[step.shard] if s.action != "skip" and s.alias not in aliases]
         if missing:
-            raise Unfit(f"{step.alias} is the primary of {step.shard} and comes last: also select {', '.join(missing)}, or leave it out")
+            raise Unfit(
+                f"{step.alias} is the primary of {step.shard} and comes last: also select {', '.join(missing)}, or leave it out"
+            )

@@ -18,7 +18,7 @@ from .cluster import Cluster, explain, in_parallel, parse_timestamp
 from .errors import EdgeError, OutcomeUnknown, Refused, StepFailure
 from .executor import Process
 from .fleet import Alias, Pod, Shard, Tablet, TabletType
-from .gates import Case, Gate, Verdict
+from .gates import Case, Gate, Place, Verdict
 from .options import aliases
 from .owners import Owner, Wanted
 from .waiting import Clock, Look, Report, Waiter, WaitTimeout
@@ -41,13 +41,17 @@ class Phases:
         try:
             yield
         finally:
-            self.taken.append({"phase": name, "seconds": round(self.clock.monotonic() - started, 3), "started": round(stamp, 3)})
+            self.taken.append(
+                {"phase": name, "seconds": round(self.clock.monotonic() - started, 3), "started": round(stamp, 3)}
+            )
 
 
 class Session:
     """What an operation works with. Raises StepFailure for everything that an operator should read."""
 
-    def __init__(self, step: str, params: dict[str, Any], cluster: Cluster, clock: Clock, report: Report, executor: Process) -> None:
+    def __init__(
+        self, step: str, params: dict[str, Any], cluster: Cluster, clock: Clock, report: Report, executor: Process
+    ) -> None:
         self.step = step
         self.params = params
         self.cluster = cluster
@@ -69,7 +73,9 @@ class Session:
         try:
             return Alias.parse(text)
         except ValueError as error:
-            raise StepFailure(text, self.step, str(error), next_command="give the alias as vtctldclient GetTablets shows it") from error
+            raise StepFailure(
+                text, self.step, str(error), next_command="give the alias as vtctldclient GetTablets shows it"
+            ) from error
 
     # -- failures
 
@@ -92,9 +98,13 @@ class Session:
         except WaitTimeout as error:
             raise self.failure(str(error)) from error
         except ClaimHeld as error:
-            raise self.failure(str(error), gate="claim", next_command="wait until it is released, or set claim_wait") from error
+            raise self.failure(
+                str(error), gate="claim", next_command="wait until it is released, or set claim_wait"
+            ) from error
         except ClaimLost as error:
-            raise self.failure(str(error), gate="claim", next_command="look who holds the claim: shard_claim with state=query") from error
+            raise self.failure(
+                str(error), gate="claim", next_command="look who holds the claim: shard_claim with state=query"
+            ) from error
         except EdgeError as error:
             raise self.failure(explain(error)) from error
 
@@ -107,7 +117,9 @@ class Session:
         except Refused as error:
             if error.status in (401, 403):
                 raise
-            raise self.failure(f"the topology has no tablet {self.alias}: {error}", next_command="list the tablets: fleet_info") from error
+            raise self.failure(
+                f"the topology has no tablet {self.alias}: {error}", next_command="list the tablets: fleet_info"
+            ) from error
         state = self.claims.read(self.lease_name)
         self._journal = state.journal if state else {}
 
@@ -161,41 +173,52 @@ class Session:
     @property
     def drained_by_us(self) -> dict[Alias, TabletType]:
         """Tablets that the journal says we took and did not bring back, with their original types."""
-        return {alias: entry.original_type for alias, entry in self.journal.items() if entry.in_flight and "drain" in entry.steps}
+        return {
+            alias: entry.original_type
+            for alias, entry in self.journal.items()
+            if entry.in_flight and "drain" in entry.steps
+        }
 
-    def case(self, shard: Shard, owner: Owner | None, **more: Any) -> Case:
+    def case(self, shard: Shard, owner: Owner | None, place: Place | None = None) -> Case:
         """What the gates look at."""
         try:
-            accepted = {name: aliases(self.params[name]) for name in ("accept_drained", "accept_no_route", "batch", "predicted")}
+            accepted = {
+                name: aliases(self.params[name]) for name in ("accept_drained", "accept_no_route", "batch", "predicted")
+            }
         except ValueError as error:
             raise self.failure(str(error)) from error
         if not self.params["_check_mode"]:
             accepted["predicted"] = frozenset()
-        wanted = more.pop("wanted", None) or self.wanted(owner)
         return Case(
             shard=shard,
             alias=self.alias,
             now=self.clock.monotonic(),
             owner=owner,
-            wanted=wanted,
+            wanted=self.wanted(owner),
             max_lag_s=self.params["max_lag"],
             drained_by_us=self.drained_by_us,
-            **accepted,
-            **more,
+            accept_drained=accepted["accept_drained"],
+            accept_no_route=accepted["accept_no_route"],
+            batch=accepted["batch"],
+            predicted=accepted["predicted"],
+            place=place,
         )
 
-    def fresh_case(self, **more: Any) -> Case:
+    def fresh_case(self) -> Case:
         """Read shard, owner and place, and again where the reading took so long that its beginning is void as evidence."""
         for attempt in range(READ_AGAIN):
             shard, tablet = self.read()
             pod = self.pod_of(tablet)
             owner = place = None
             if pod is not None:
-                reads: list[Callable[[], Any]] = [partial(self.cluster.owner_of, pod), partial(self.cluster.place_for, pod)]
+                reads: list[Callable[[], Any]] = [
+                    partial(self.cluster.owner_of, pod),
+                    partial(self.cluster.place_for, pod),
+                ]
                 if tablet.pod is not None and tablet.pod.ready:
                     reads.append(partial(self.cluster.confirm_identity, tablet))
                 owner, place = in_parallel(reads)[:2]
-            case = self.case(shard, owner, place=place, **more)
+            case = self.case(shard, owner, place)
             if gates.evidence_is_fresh(case).ok or attempt == READ_AGAIN - 1:
                 return case
         raise AssertionError("unreachable")
@@ -225,12 +248,23 @@ class Session:
         for tablet in shard.tablets:
             if tablet.pod is not None:
                 pod = tablet.pod
-                self.cluster.kube.annotate_pod(pod.namespace, pod.name, pod.uid, {labels.TRANSITION: str(transition), labels.ROLL: self.claims.holder.roll})
+                self.cluster.kube.annotate_pod(
+                    pod.namespace,
+                    pod.name,
+                    pod.uid,
+                    {labels.TRANSITION: str(transition), labels.ROLL: self.claims.holder.roll},
+                )
+
+    @property
+    def held(self) -> Claim:
+        """The claim; raises StepFailure where an act would be done without it."""
+        if self.claim is None:
+            raise self.failure("the shard is not claimed", gate="claim")
+        return self.claim
 
     def change_type(self, wanted: TabletType) -> None:
         """ChangeTabletType, proved by the record and not by the exit code; repeating it is no error."""
-        assert self.claim is not None
-        self.claim.renew()
+        self.held.renew()
         try:
             self.cluster.vtctld.change_type(self.alias, wanted)
         except (OutcomeUnknown, Refused):
@@ -239,10 +273,9 @@ class Session:
 
     def put_back(self, original: TabletType, why: str) -> str:
         """Bring a drained tablet back into serving; what was done, in words. A red gate never stops this (design rule 9)."""
-        assert self.claim is not None
         try:
             self.change_type(original)
-            self.claim.finish(self.alias, self.entry, "put_back")
+            self.held.finish(self.alias, self.entry, "put_back")
         except EdgeError as error:
             return f"it is still DRAINED, putting it back failed: {error}"
         return f"it was put back as {original} because {why}"

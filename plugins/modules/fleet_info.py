@@ -27,6 +27,12 @@ options:
     type: list
     elements: str
     default: []
+  wanted_revision:
+    description: Revision that a tablet must run to count as wanted; without it what its owner's spec says now.
+    type: str
+  wanted_since:
+    description: Instead of a revision, an RFC 3339 time after which the Pod must have been created.
+    type: str
 """
 
 EXAMPLES = r"""

@@ -10,7 +10,8 @@ module: pod_replace
 short_description: Replace the Pod of a drained tablet
 version_added: 0.1.0
 description:
-  - Evaluates every gate again, right before the act, then evicts the Pod (policy/v1, with uid and resourceVersion as preconditions), so that its owner recreates it from its present spec.
+  - Evaluates every gate again, right before the act, then evicts the Pod (policy/v1, with uid and resourceVersion as
+    preconditions), so that its owner recreates it from its present spec.
   - Waits until a Pod with a new uid runs what is wanted and is Ready.
   - Only a tablet that the shard's claim says was drained by this roll is removed. If a gate is red, the tablet is put back into serving.
   - Supported owner is a StatefulSet with the update strategy OnDelete; every other one is refused by its kind.

@@ -11,7 +11,8 @@ short_description: Put tablets into the order in which a roll takes them
 version_added: 0.1.0
 description:
   - Shard by shard; in a shard what an earlier run left in flight first, then RDONLY, REPLICA, and the primary last.
-  - Refuses, before anything is touched, a selection that is empty, that holds an unknown alias, a primary without its replicas, an owner that cannot be driven,
+  - Refuses, before anything is touched, a selection that is empty, that holds an unknown alias, a primary without its replicas,
+    an owner that cannot be driven,
     a version step that skips a major, or a shard that can never spare a tablet.
 author:
   - vtops contributors (@vtops)
@@ -61,7 +62,8 @@ order:
   elements: str
   sample: [zone1-0000000102, zone1-0000000103, zone1-0000000101]
 plan:
-  description: Each tablet with action (V(replace), V(skip), V(finish)), reason, current and wanted image, wanted revision, and the tablets that come before it.
+  description: Each tablet with action (V(replace), V(skip), V(finish)), reason, current and wanted image, wanted revision, and
+    the tablets that come before it.
   returned: success
   type: list
   elements: dict

@@ -11,7 +11,8 @@ short_description: Move a shard's primary away from a tablet
 version_added: 0.1.0
 description:
   - Runs one PlannedReparentShard to a caught-up replica that already runs what is wanted, if the tablet is the primary; else does nothing.
-  - Waits before for the vtgates' minimum gap between failovers and for old transactions, and holds a second claim on the keyspace, so that no two shards of it are reparented at once.
+  - Waits before for the vtgates' minimum gap between failovers and for old transactions, and holds a second claim on the
+    keyspace, so that no two shards of it are reparented at once.
   - Done when the shard record, mysqld and every vtgate agree, and no vtgate's buffer skipped or evicted a request.
   - Never runs an emergency reparent.
 author:

@@ -10,7 +10,8 @@ module: tablet_drain
 short_description: Take a tablet out of serving and prove that it is idle
 version_added: 0.1.0
 description:
-  - Waits, bounded, for open transactions, evaluates every gate on a fresh read of the shard, sets the tablet to DRAINED, and waits until nothing runs on it.
+  - Waits, bounded, for open transactions, evaluates every gate on a fresh read of the shard, sets the tablet to DRAINED, and
+    waits until nothing runs on it.
   - The original type is written into the shard's claim before the change, so that a rerun or an abort can restore it.
   - A PRIMARY is refused; move it with M(vtops.vitess.shard_reparent) first.
   - A tablet that does not get idle in time is put back, and the module fails.

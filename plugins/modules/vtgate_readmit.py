@@ -10,9 +10,12 @@ module: vtgate_readmit
 short_description: Bring a tablet back into serving and prove it at every vtgate
 version_added: 0.1.0
 description:
-  - Waits until nothing that the tablet had when it left is missing, replication runs from the present primary, and the lag is within O(max_lag).
-  - A tablet that came back out of serving (C(--init-tablet-type-lookup), or the init type spare) gets its recorded type back only then; else it serves by itself, and what it served before is said.
-  - Done when every vtgate that should see it shows it SERVING at its address, keeps no other entry, and a read through that tablet returns its own server uuid.
+  - Waits until nothing that the tablet had when it left is missing, replication runs from the present primary, and the lag is
+    within O(max_lag).
+  - A tablet that came back out of serving (C(--init-tablet-type-lookup), or the init type spare) gets its recorded type back
+    only then; else it serves by itself, and what it served before is said.
+  - Done when every vtgate that should see it shows it SERVING at its address, keeps no other entry, and a read through that
+    tablet returns its own server uuid.
   - An empty volume or an errant GTID is a failure; a tablet that somebody else DRAINED is not touched.
 author:
   - vtops contributors (@vtops)
@@ -26,7 +29,8 @@ options:
     type: float
     default: 600.0
   route_timeout:
-    description: Seconds to wait for every vtgate to route to it; a vtgate learns a new address at its next topology poll (C(--tablet-refresh-interval), 1 minute by default).
+    description: Seconds to wait for every vtgate to route to it; a vtgate learns a new address at its next topology poll
+      (C(--tablet-refresh-interval), 1 minute by default).
     type: float
     default: 180.0
   soak:

@@ -22,6 +22,7 @@ try:
     import kubernetes.client
     import kubernetes.config
     import urllib3
+    import websocket
     from kubernetes.stream import ws_client
 
     KUBERNETES_IMPORT_ERROR: str | None = None
@@ -62,7 +63,14 @@ class KubernetesClient:
 
     # -- plain requests
 
-    def request(self, method: str, path: str, query: list[tuple[str, str]] | None = None, body: Any = None, content_type: str = "application/json") -> Json:
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: list[tuple[str, str]] | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> Json:
         """One request. Raises Refused with the HTTP status, Unreachable, or OutcomeUnknown where a write's answer was lost."""
         raw = self._raw(method, path, query, body, content_type)
         try:
@@ -71,16 +79,31 @@ class KubernetesClient:
             raise EdgeError(f"{method} {path}: the answer is not JSON: {raw[:100]!r}") from error
         return parsed
 
-    def _raw(self, method: str, path: str, query: list[tuple[str, str]] | None, body: Any, content_type: str, timeout_s: float | None = None) -> bytes:
+    def _raw(
+        self,
+        method: str,
+        path: str,
+        query: list[tuple[str, str]] | None,
+        body: Any,
+        content_type: str,
+        timeout_s: float | None = None,
+    ) -> bytes:
         url = self._base + path + ("?" + urlencode(query) if query else "")
         headers = {"Accept": "application/json", "Content-Type": content_type, **self._auth_headers()}
         timeout = urllib3.Timeout(connect=5.0, read=timeout_s or self.timeout_s)
         try:
             answer = self._pool.request(
-                method, url, headers=headers, body=None if body is None else json.dumps(body), timeout=timeout, retries=False
+                method,
+                url,
+                headers=headers,
+                body=None if body is None else json.dumps(body),
+                timeout=timeout,
+                retries=False,
             )
         except urllib3.exceptions.HTTPError as error:
-            lost_write = method != "GET" and not isinstance(error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError)
+            lost_write = method != "GET" and not isinstance(
+                error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
+            )
             kind = OutcomeUnknown if lost_write else Unreachable
             raise kind(f"{method} {self._base}{path}: {error}") from error
         if answer.status >= 300:
@@ -135,7 +158,9 @@ class KubernetesClient:
 
     def annotate_pod(self, namespace: str, name: str, uid: str, annotations: dict[str, str | None]) -> Json:
         """Set annotations on that very Pod. Raises Refused (409) where the uid is another one by now."""
-        return self.merge(f"/api/v1/namespaces/{namespace}/pods/{name}", {"metadata": {"uid": uid, "annotations": annotations}})
+        return self.merge(
+            f"/api/v1/namespaces/{namespace}/pods/{name}", {"metadata": {"uid": uid, "annotations": annotations}}
+        )
 
     def evict(self, namespace: str, name: str, uid: str, resource_version: str) -> None:
         """Evict that very Pod in that very version (policy/v1).
@@ -155,14 +180,26 @@ class KubernetesClient:
 
     def web_get(self, namespace: str, pod: str, port: int, path: str, timeout_s: float = 5.0) -> bytes:
         """GET a page of a Pod's web server through the Pod proxy."""
-        return self._raw("GET", f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}", None, None, "application/json", timeout_s)
+        return self._raw(
+            "GET",
+            f"/api/v1/namespaces/{namespace}/pods/{pod}:{port}/proxy{path}",
+            None,
+            None,
+            "application/json",
+            timeout_s,
+        )
 
     def exec(self, namespace: str, pod: str, container: str, command: list[str], timeout_s: float) -> str:
         """Run a command in a container; its standard output.
 
         Raises Refused with the exit code and standard error, Unreachable, or OutcomeUnknown where the end was not seen in time.
         """
-        query = [("container", container), ("stdout", "true"), ("stderr", "true"), *[("command", word) for word in command]]
+        query = [
+            ("container", container),
+            ("stdout", "true"),
+            ("stderr", "true"),
+            *[("command", word) for word in command],
+        ]
         url = _websocket_url(self._base, f"/api/v1/namespaces/{namespace}/pods/{pod}/exec", query)
         what = f"exec {' '.join(command[:4])} in {namespace}/{pod}"
         stream = self._websocket(url, what)
@@ -172,7 +209,7 @@ class KubernetesClient:
                 raise OutcomeUnknown(f"{what}: no end after {timeout_s:.0f} s")
             out, err = stream.read_stdout(timeout=0) or "", stream.read_stderr(timeout=0) or ""
             status = stream.read_channel(ws_client.ERROR_CHANNEL, timeout=0)
-        except (OSError, ws_client.websocket.WebSocketException) as error:
+        except (OSError, websocket.WebSocketException) as error:
             raise OutcomeUnknown(f"{what}: {error}") from error
         finally:
             stream.close()
@@ -186,23 +223,25 @@ class KubernetesClient:
     def _websocket(self, url: str, what: str) -> Any:
         try:
             return ws_client.WSClient(self._configuration, url, self._auth_headers(), capture_all=False)
-        except ws_client.websocket.WebSocketBadStatusException as error:
+        except websocket.WebSocketBadStatusException as error:
             raise Refused(f"{what}: {_handshake_reason(error)}", error.status_code or 0) from error
-        except (OSError, ws_client.websocket.WebSocketException) as error:
+        except (OSError, websocket.WebSocketException) as error:
             raise Unreachable(f"{what}: {error}") from error
 
     def port_forward(self, namespace: str, pod: str, port: int) -> Any:
         """A connected socket to a port of a Pod. Raises Refused or Unreachable."""
-        url = _websocket_url(self._base, f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward", [("ports", str(port))])
+        url = _websocket_url(
+            self._base, f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward", [("ports", str(port))]
+        )
         what = f"port-forward to {namespace}/{pod}:{port}"
         headers = {**self._auth_headers(), "sec-websocket-protocol": "v4.channel.k8s.io"}
         try:
-            websocket = ws_client.create_websocket(self._configuration, url, headers)
-        except ws_client.websocket.WebSocketBadStatusException as error:
+            tunnel = ws_client.create_websocket(self._configuration, url, headers)
+        except websocket.WebSocketBadStatusException as error:
             raise Refused(f"{what}: {_handshake_reason(error)}", error.status_code or 0) from error
-        except (OSError, ws_client.websocket.WebSocketException) as error:
+        except (OSError, websocket.WebSocketException) as error:
             raise Unreachable(f"{what}: {error}") from error
-        return ws_client.PortForward(websocket, [port]).socket(port)
+        return ws_client.PortForward(tunnel, [port]).socket(port)
 
 
 def _configuration(access: Access) -> Any:
@@ -213,12 +252,18 @@ def _configuration(access: Access) -> Any:
             configuration.api_key = {"authorization": f"Bearer {access.api_key}"}
     else:
         try:
-            kubernetes.config.load_kube_config(config_file=access.kubeconfig, context=access.context, client_configuration=configuration)
+            kubernetes.config.load_kube_config(
+                config_file=access.kubeconfig, context=access.context, client_configuration=configuration
+            )
         except kubernetes.config.ConfigException:
             if access.kubeconfig or access.context:
                 raise
             kubernetes.config.load_incluster_config(client_configuration=configuration)
-    for option, value in (("ssl_ca_cert", access.ca_cert), ("cert_file", access.client_cert), ("key_file", access.client_key)):
+    for option, value in (
+        ("ssl_ca_cert", access.ca_cert),
+        ("cert_file", access.client_cert),
+        ("key_file", access.client_key),
+    ):
         if value:
             setattr(configuration, option, value)
     if access.validate_certs is not None:

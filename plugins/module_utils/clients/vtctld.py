@@ -46,7 +46,14 @@ class LocalTransport:
 
     def __call__(self, arguments: list[str], timeout_s: float) -> str:
         try:
-            done = subprocess.run([*self.program, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL)
+            done = subprocess.run(
+                [*self.program, *arguments],
+                capture_output=True,
+                text=True,
+                timeout=timeout_s,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
         except subprocess.TimeoutExpired as error:
             raise OutcomeUnknown(f"{self.program[0]} {arguments[0]}: no end after {timeout_s:.0f} s") from error
         except OSError as error:
@@ -78,7 +85,9 @@ class Vtctld:
     def tablets(self, keyspace: str = "", shard: str = "") -> tuple[Tablet, ...]:
         """The topology's records, read strictly: a cell that does not answer is an error and not a shorter list."""
         narrow = (["--keyspace", keyspace] if keyspace else []) + (["--shard", shard] if shard else [])
-        return tuple(parse_tablet(item) for item in self._json("GetTablets", "--format", "json", "--strict", *narrow) or [])
+        return tuple(
+            parse_tablet(item) for item in self._json("GetTablets", "--format", "json", "--strict", *narrow) or []
+        )
 
     def tablet(self, alias: Alias) -> Tablet:
         """One record. Raises Refused where the topology has no such tablet."""
@@ -101,7 +110,9 @@ class Vtctld:
         """ChangeTabletType. Not idempotent in Vitess: read the type first."""
         self.run("ChangeTabletType", str(alias), str(kind).lower())
 
-    def planned_reparent(self, keyspace: str, shard: str, new: Alias, expected: Alias, wait_replicas_s: float, timeout_s: float) -> str:
+    def planned_reparent(
+        self, keyspace: str, shard: str, new: Alias, expected: Alias, wait_replicas_s: float, timeout_s: float
+    ) -> str:
         """PlannedReparentShard; its outcome is proved elsewhere, not by this returning."""
         return self.run(
             "PlannedReparentShard",

@@ -84,7 +84,12 @@ class VtgateClient:
             "port": endpoint.port,
         }
         if login.tls:
-            options.update(ssl_ca=login.ca_cert, ssl_cert=login.client_cert, ssl_key=login.client_key, ssl_verify_identity=bool(login.check_hostname))
+            options.update(
+                ssl_ca=login.ca_cert,
+                ssl_cert=login.client_cert,
+                ssl_key=login.client_key,
+                ssl_verify_identity=bool(login.check_hostname),
+            )
         connection = pymysql.connect(**options)
         tunnel = None
         try:
@@ -114,7 +119,7 @@ class VtgateClient:
         finally:
             _close(connection)
 
-    def view(self, keyspace: str, aliases: Iterable[Alias]) -> Vtgate:
+    def view(self, aliases: Iterable[Alias]) -> Vtgate:
         """Its rows for the tablets of one shard, with its flags; the error is in the result, so that one vtgate never hides another."""
         base = Vtgate(self.endpoint.name, terminating=self.endpoint.terminating)
         if self.endpoint.terminating:
@@ -127,7 +132,9 @@ class VtgateClient:
             base = replace(base, routes=tuple(route for route in map(parse_route, rows) if route.alias in wanted))
             if self.endpoint.pod:
                 page = self.variables()
-                base = replace(base, settings=parse_settings(flags_of(page)), version=str(page.get("BuildVersion") or ""))
+                base = replace(
+                    base, settings=parse_settings(flags_of(page)), version=str(page.get("BuildVersion") or "")
+                )
         except EdgeError as error:
             return replace(base, error=str(error))
         return base
@@ -171,7 +178,9 @@ class VtgateClient:
             raise _translated(error, self.endpoint.name) from error
         finally:
             _close(connection)
-        raise Refused(f"{self.endpoint.name}: {tries} reads were answered by {', '.join(sorted(seen))}, none by {alias} ({server_uuid})")
+        raise Refused(
+            f"{self.endpoint.name}: {tries} reads were answered by {', '.join(sorted(seen))}, none by {alias} ({server_uuid})"
+        )
 
     def _expect(self, row: Any, server_uuid: str, attempt: int) -> int:
         answer = str((row or ("",))[0]).lower()
@@ -180,7 +189,10 @@ class VtgateClient:
         return attempt
 
 
-_BAD_TARGET = re.compile(r"VT05003|VT09017|unknown database|invalid (?:tablet type|target)|unknown tablet type|Bad tablet type|VT05004", re.IGNORECASE)
+_BAD_TARGET = re.compile(
+    r"VT05003|VT09017|unknown database|invalid (?:tablet type|target)|unknown tablet type|Bad tablet type|VT05004",
+    re.IGNORECASE,
+)
 
 
 def _no_tablet_targets(error: Exception) -> bool:
@@ -204,7 +216,9 @@ def _translated(error: Exception, name: str) -> EdgeError:
 
 def parse_route(row: tuple[Any, ...]) -> Route:
     """From SHOW VITESS_TABLETS: Cell, Keyspace, Shard, TabletType, State, Alias, Hostname, PrimaryTermStartTime."""
-    _cell, _keyspace, _shard, kind, state, alias, hostname, term = (str(cell) if cell is not None else "" for cell in row)
+    _cell, _keyspace, _shard, kind, state, alias, hostname, term = (
+        str(cell) if cell is not None else "" for cell in row
+    )
     return Route(Alias.parse(alias), parse_type(kind), state == "SERVING", hostname, term)
 
 

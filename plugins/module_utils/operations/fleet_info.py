@@ -6,11 +6,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import labels
-from ..claim import parse_lease
-from ..cluster import Cluster, in_parallel, is_at
+from ..claim import Entry, LeaseState, parse_lease
+from ..cluster import Cluster, is_at, parse_timestamp
 from ..fleet import Alias, Pod, Tablet
 from ..options import cluster_spec
 from ..owners import Owner, Wanted
@@ -23,75 +25,99 @@ def argument_spec() -> dict[str, Any]:
         **cluster_spec(),
         "keyspaces": {"type": "list", "elements": "str", "default": []},
         "tablets": {"type": "list", "elements": "str", "default": []},
+        "wanted_revision": {"type": "str"},
+        "wanted_since": {"type": "str"},
     }
+
+
+@dataclass(frozen=True)
+class Member:
+    """One tablet of the fleet with what belongs to it; claim is its shard's Lease, entry its line in that journal."""
+
+    tablet: Tablet
+    pod: Pod | None
+    owner: Owner | None
+    claim: LeaseState | None
+    entry: Entry | None
+
+    @property
+    def alias(self) -> Alias:
+        """The tablet's alias."""
+        return self.tablet.alias
+
+    @property
+    def in_flight(self) -> bool:
+        """Whether a roll took it and did not bring it back."""
+        return self.entry is not None and self.entry.in_flight
+
+    def as_wanted(self, goal: Wanted | None = None) -> bool:
+        """Whether its Pod is the goal (by default what its owner wants now) and no roll has it in flight."""
+        goal = goal or (Wanted(revision=self.owner.update_revision) if self.owner else None)
+        return goal is not None and goal.met_by(self.pod) and not self.in_flight
 
 
 def run(params: dict[str, Any], cluster: Cluster) -> dict[str, Any]:
     """One topology read, one Pod list, one read per owner and one of the claims, whatever the fleet's size. Raises EdgeError, ValueError."""
     wanted = frozenset(Alias.parse(text) for text in params["tablets"])
-    fleet = read_fleet(cluster)
+    keyspaces = params["keyspaces"]
     chosen = [
-        item
-        for item in fleet
-        if (not wanted or item["alias"] in wanted) and (not params["keyspaces"] or item["tablet"].keyspace in params["keyspaces"])
+        member
+        for member in read_fleet(cluster)
+        if (not wanted or member.alias in wanted) and (not keyspaces or member.tablet.keyspace in keyspaces)
     ]
-    missing = wanted - {item["alias"] for item in chosen}
+    missing = wanted - {member.alias for member in chosen}
     if missing:
         raise ValueError(f"the topology has no tablet {', '.join(str(a) for a in sorted(missing))}")
-    return {"changed": False, "tablets": [_shown(item) for item in chosen]}
+    goal: Wanted | None = None
+    if params["wanted_since"]:
+        goal = Wanted(since=parse_timestamp(params["wanted_since"]))
+    elif params["wanted_revision"]:
+        goal = Wanted(revision=params["wanted_revision"])
+    return {"changed": False, "tablets": [_shown(member, goal) for member in chosen]}
 
 
-def read_fleet(cluster: Cluster) -> list[dict[str, Any]]:
-    """Every tablet with its Pod, its owner and its journal entry."""
-    tablets, pods, leases = in_parallel([cluster.vtctld.tablets, cluster.tablet_pods, lambda: _claims(cluster)])  # type: ignore[list-item]
-    by_address: dict[str, Pod] = {}
-    for pod in pods:  # type: ignore[attr-defined]
-        by_address[pod.ip] = by_address[pod.name] = pod
-    found = []
+def read_fleet(cluster: Cluster) -> tuple[Member, ...]:
+    """Every tablet, by keyspace, shard and alias."""
+    with ThreadPoolExecutor(3) as pool:
+        reads = (pool.submit(cluster.vtctld.tablets), pool.submit(cluster.tablet_pods), pool.submit(_claims, cluster))
+        tablets, pods, leases = reads[0].result(), reads[1].result(), reads[2].result()
+    by_address = {address: pod for pod in pods for address in (pod.ip, pod.name) if address}
     owners: dict[tuple[str, str, str], Owner] = {}
-    for tablet in sorted(tablets, key=lambda t: (t.keyspace, t.shard, t.alias)):  # type: ignore[attr-defined]
-        claim = leases.get(labels.shard_lease(tablet.keyspace, tablet.shard))  # type: ignore[attr-defined]
+    found = []
+    for tablet in sorted(tablets, key=lambda t: (t.keyspace, t.shard, t.alias)):
+        claim = leases.get(labels.shard_lease(tablet.keyspace, tablet.shard))
         entry = claim.journal.get(tablet.alias) if claim else None
-        pod = by_address.get(tablet.hostname) or by_address.get(tablet.hostname.partition(".")[0]) if tablet.hostname else None
+        pod = by_address.get(tablet.hostname) or by_address.get(tablet.hostname.partition(".")[0])
         if pod is None and entry is not None and entry.in_flight:
             pod = by_address.get(entry.pod_name)
-        owner = None
         if pod is not None:
             key = (pod.namespace, pod.owner_kind, pod.owner_name)
             if key not in owners:
                 owners[key] = cluster.owner_of(pod)
-            owner = owners[key]
-        found.append({"alias": tablet.alias, "tablet": tablet, "pod": pod, "owner": owner, "entry": entry, "claim": claim})
-    return found
+        found.append(Member(replace(tablet, pod=pod), pod, owners[key] if pod is not None else None, claim, entry))
+    return tuple(found)
 
 
-def _claims(cluster: Cluster) -> dict[str, Any]:
+def _claims(cluster: Cluster) -> dict[str, LeaseState]:
     path = f"/apis/coordination.k8s.io/v1/namespaces/{cluster.scope.namespace}/leases"
-    return {item["metadata"]["name"]: parse_lease(item) for item in cluster.kube.items(path, f"{labels.MANAGED_BY}={labels.MANAGER}")}
+    found = cluster.kube.items(path, f"{labels.MANAGED_BY}={labels.MANAGER}")
+    return {str(item["metadata"]["name"]): parse_lease(item) for item in found}
 
 
-def as_wanted(item: dict[str, Any], wanted: Wanted | None = None) -> bool:
-    """Whether the tablet's Pod is what is wanted and no roll has it in flight."""
-    owner: Owner | None = item["owner"]
-    goal = wanted or (Wanted(revision=owner.update_revision) if owner else None)
-    return goal is not None and goal.met_by(item["pod"]) and not (item["entry"] and item["entry"].in_flight)
-
-
-def _shown(item: dict[str, Any]) -> dict[str, Any]:
-    tablet: Tablet = item["tablet"]
-    owner: Owner | None = item["owner"]
+def _shown(member: Member, goal: Wanted | None) -> dict[str, Any]:
+    tablet, pod, owner = member.tablet, member.pod, member.owner
     return {
         "alias": str(tablet.alias),
         "keyspace": tablet.keyspace,
         "shard": tablet.shard,
         "cell": tablet.alias.cell,
-        **describe(tablet, item["pod"]),
-        "ready": bool(item["pod"] and item["pod"].ready and is_at(item["pod"], tablet.hostname)),
+        **describe(tablet, pod),
+        "ready": bool(pod and pod.ready and is_at(pod, tablet.hostname)),
         "owner": f"{owner.kind}/{owner.name}" if owner else None,
         "refusal": owner.refusal if owner else "no Pod was found",
         "wanted_revision": owner.update_revision if owner else None,
         "wanted_image": owner.image("vttablet") if owner else None,
-        "as_wanted": as_wanted(item),
-        "in_flight": bool(item["entry"] and item["entry"].in_flight),
-        "claim": item["claim"].identity if item["claim"] else "",
+        "as_wanted": member.as_wanted(goal),
+        "in_flight": member.in_flight,
+        "claim": member.claim.identity if member.claim else "",
     }

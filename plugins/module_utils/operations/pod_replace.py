@@ -10,9 +10,9 @@ from typing import Any
 
 from .. import gates, labels
 from ..errors import OutcomeUnknown, Refused
-from ..fleet import Pod
-from ..owners import Wanted
+from ..fleet import Pod, TabletType
 from ..options import cluster_spec, roll_spec
+from ..owners import Wanted
 from ..session import Session, describe
 from ..waiting import Look, WaitTimeout
 
@@ -41,13 +41,17 @@ def run(session: Session) -> dict[str, Any]:
         before = describe(tablet, pod)
         owner = session.cluster.owner_of(pod) if pod is not None else None
         wanted = session.wanted(owner)
-        removed = entry.in_flight and bool(entry.pod_uid) and (pod is None or pod.uid != entry.pod_uid or pod.terminating)
+        removed = (
+            entry.in_flight and bool(entry.pod_uid) and (pod is None or pod.uid != entry.pod_uid or pod.terminating)
+        )
         if not removed and wanted is not None and wanted.met_by(pod) and session.alias not in session.drained_by_us:
             return session.result(False, before, before)
         if session.params["_check_mode"]:
             case = session.fresh_case()
             session.require(gates.REPLACE, case)
-            return session.result(True, before, {**before, "pod_uid": None, "revision": wanted.revision if wanted else None})
+            return session.result(
+                True, before, {**before, "pod_uid": None, "revision": wanted.revision if wanted else None}
+            )
         claim = session.hold()
         if not removed:
             session.state = f"it is DRAINED (was {entry.original_type})"
@@ -55,7 +59,8 @@ def run(session: Session) -> dict[str, Any]:
                 case = session.fresh_case()
                 _require_or_put_back(session, case)
             pod = case.tablet.pod
-            assert pod is not None
+            if pod is None:
+                raise session.failure("its Pod was not found", gate="owner_is_supported")
             claim.intend(session.alias, session.entry, "replace")
             with session.phases.phase("evict"):
                 _evict(session, pod)
@@ -65,7 +70,14 @@ def run(session: Session) -> dict[str, Any]:
         with session.phases.phase("pod stop and start"):
             new = _wait_new_pod(session, namespace, entry.pod_name or (pod.name if pod else ""), old_uid, wanted)
         claim.did(session.alias, session.entry, "replace")
-        after = {**before, "pod_uid": new.uid, "revision": new.revision, "node": new.node, "image": new.image("vttablet"), "hostname": new.ip}
+        after = {
+            **before,
+            "pod_uid": new.uid,
+            "revision": new.revision,
+            "node": new.node,
+            "image": new.image("vttablet"),
+            "hostname": new.ip,
+        }
         return session.result(True, before, after)
 
 
@@ -74,7 +86,7 @@ def _require_or_put_back(session: Session, case: gates.Case) -> None:
     try:
         session.require(gates.REPLACE, case)
     except Exception as error:
-        if session.alias in session.drained_by_us and case.tablet.type == gates.TabletType.DRAINED:
+        if session.alias in session.drained_by_us and case.tablet.type == TabletType.DRAINED:
             state = session.put_back(session.drained_by_us[session.alias], "a gate turned red")
             if hasattr(error, "state"):
                 error.state = state
@@ -83,18 +95,23 @@ def _require_or_put_back(session: Session, case: gates.Case) -> None:
 
 def _evict(session: Session, pod: Pod) -> None:
     """Evict that very Pod. Too many requests is a bounded wait, more than one budget is permanent; never a plain delete (design rule 4)."""
-    assert session.claim is not None
-    claim = session.claim
+    claim = session.held
     kube = session.cluster.kube
 
     def look() -> Look[bool]:
         claim.renew()
-        marked = kube.annotate_pod(pod.namespace, pod.name, pod.uid, {labels.ROLL: claim.roll, labels.TRANSITION: str(claim.transitions)})
+        marked = kube.annotate_pod(
+            pod.namespace, pod.name, pod.uid, {labels.ROLL: claim.roll, labels.TRANSITION: str(claim.transitions)}
+        )
         try:
             kube.evict(pod.namespace, pod.name, pod.uid, str(marked["metadata"]["resourceVersion"]))
         except OutcomeUnknown:
             now = session.cluster.pod(pod.namespace, pod.name)
-            return Look(True) if now is None or now.uid != pod.uid or now.terminating else Look(missing="the eviction's answer was lost")
+            return (
+                Look(True)
+                if now is None or now.uid != pod.uid or now.terminating
+                else Look(missing="the eviction's answer was lost")
+            )
         except Refused as error:
             if error.status == 404:
                 return Look(True)
@@ -110,7 +127,10 @@ def _evict(session: Session, pod: Pod) -> None:
     except (WaitTimeout, Refused) as error:
         state = session.put_back(session.drained_by_us[session.alias], "its Pod could not be evicted")
         raise session.failure(
-            str(error), gate="eviction", state=state, next_command=f"kubectl -n {pod.namespace} get pdb; then run the same playbook again"
+            str(error),
+            gate="eviction",
+            state=state,
+            next_command=f"kubectl -n {pod.namespace} get pdb; then run the same playbook again",
         ) from error
 
 
@@ -125,8 +145,15 @@ def _wait_new_pod(session: Session, namespace: str, name: str, old_uid: str, wan
         if pod.uid == old_uid:
             return Look(missing=f"{name} is stopping")
         if wanted is not None and not wanted.met_by(pod):
-            raise session.failure(f"the owner recreated {name} as {pod.revision}, wanted is {wanted}", gate="spec_is_as_planned", next_command=command)
-        if any(reason in pod.trouble for reason in GIVE_UP_EARLY) and session.clock.time() - pod.created > session.params["image_timeout"]:
+            raise session.failure(
+                f"the owner recreated {name} as {pod.revision}, wanted is {wanted}",
+                gate="spec_is_as_planned",
+                next_command=command,
+            )
+        if (
+            any(reason in pod.trouble for reason in GIVE_UP_EARLY)
+            and session.clock.time() - pod.created > session.params["image_timeout"]
+        ):
             raise session.failure(f"{name} does not start: {pod.trouble}", gate="pod_ready", next_command=command)
         if not pod.ready:
             return Look(missing=f"{name} is {pod.phase}, not Ready{': ' + pod.trouble if pod.trouble else ''}")

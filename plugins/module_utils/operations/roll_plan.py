@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 from .. import gates, plan
@@ -17,11 +16,21 @@ from ..fleet import Alias, Shard, TabletType
 from ..options import aliases, cluster_spec
 from ..owners import Wanted
 from ..waiting import Clock
-from .fleet_info import read_fleet
+from .fleet_info import Member, read_fleet
 
 # What can be known of every tablet before the first one is touched.
-PREFLIGHT: tuple[gates.Gate, ...] = (gates.owner_is_supported, gates.owner_is_observed, gates.version_step_is_allowed, gates.new_pod_has_a_place)
-SHARD_PREFLIGHT: tuple[gates.Gate, ...] = (gates.every_vtgate_answers, gates.shard_has_healthy_primary, gates.no_foreign_drain, gates.no_backup_or_restore)
+PREFLIGHT: tuple[gates.Gate, ...] = (
+    gates.owner_is_supported,
+    gates.owner_is_observed,
+    gates.version_step_is_allowed,
+    gates.new_pod_has_a_place,
+)
+SHARD_PREFLIGHT: tuple[gates.Gate, ...] = (
+    gates.every_vtgate_answers,
+    gates.shard_has_healthy_primary,
+    gates.no_foreign_drain,
+    gates.no_backup_or_restore,
+)
 
 
 def argument_spec() -> dict[str, Any]:
@@ -40,87 +49,90 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     if not params["tablets"]:
         raise plan.Unfit("the selection is empty: no host of the play is a tablet (check --limit and the inventory)")
     chosen = aliases(params["tablets"])
-    fleet = read_fleet(cluster)
-    known = {item["alias"] for item in fleet}
-    unknown = sorted(chosen - known)
+    fleet = {member.alias: member for member in read_fleet(cluster)}
+    unknown = sorted(chosen - set(fleet))
     if unknown:
         raise plan.Unfit(f"the topology has no tablet {', '.join(map(str, unknown))}")
+    shards = {_shard_of(fleet[alias]) for alias in chosen}
+    concerned = {alias: member for alias, member in fleet.items() if _shard_of(member) in shards}
     since = Wanted(since=parse_timestamp(params["wanted_since"])) if params["wanted_since"] else None
-    shards = {(item["tablet"].keyspace, item["tablet"].shard) for item in fleet if item["alias"] in chosen}
-    in_flight = frozenset(item["alias"] for item in fleet if item["entry"] and item["entry"].in_flight)
-    steps: dict[Alias, plan.Step] = {}
-    for item in fleet:
-        if (item["tablet"].keyspace, item["tablet"].shard) in shards:
-            steps[item["alias"]] = _step(item, since, in_flight)
+    steps = {alias: _step(member, since) for alias, member in concerned.items()}
     whole: dict[str, tuple[plan.Step, ...]] = {}
     for step in steps.values():
         whole[step.shard] = (*whole.get(step.shard, ()), step)
     order = plan.ordered(step for alias, step in steps.items() if alias in chosen)
     plan.check_primaries_last(order, whole)
-    busy = {(i["tablet"].keyspace, i["tablet"].shard) for i in fleet if i["alias"] in chosen and steps[i["alias"]].action == "replace"}
+    todo = frozenset(step.alias for step in order if step.action == "replace")
     with ThreadPoolExecutor(8) as pool:
-        views = list(pool.map(lambda key: cluster.read_shard(*key), sorted(busy)))
-    problems = [p for view in views for p in _problems(view, fleet, steps, chosen, params, cluster, clock, in_flight)]
+        views = list(
+            pool.map(lambda key: cluster.read_shard(*key), sorted({_shard_of(fleet[alias]) for alias in todo}))
+        )
+    problems = [problem for view in views for problem in _problems(view, concerned, todo, params, cluster, clock)]
     if problems:
         raise plan.Unfit("; ".join(problems))
-    left = [step for step in order if step.action != "skip"]
     return {
         "changed": False,
-        "plan": [{**step.as_dict(), "wanted_revision": _revision(fleet, step.alias), "predicted": _before(order, step)} for step in order],
+        "plan": [
+            {**step.as_dict(), "wanted_revision": _revision(concerned[step.alias]), "predicted": _before(order, step)}
+            for step in order
+        ],
         "order": [str(step.alias) for step in order],
-        "left": len(left),
-        "text": "\n".join(f"{n:3d}. {s.alias} {s.shard} {s.type} {s.action}: {s.reason}" for n, s in enumerate(order, 1)),
+        "left": sum(step.action != "skip" for step in order),
+        "text": "\n".join(
+            f"{n:3d}. {s.alias} {s.shard} {s.type} {s.action}: {s.reason}" for n, s in enumerate(order, 1)
+        ),
     }
 
 
-def _step(item: dict[str, Any], since: Wanted | None, in_flight: frozenset[Alias]) -> plan.Step:
-    tablet, owner = item["tablet"], item["owner"]
-    wanted = since or Wanted(revision=owner.update_revision if owner else "")
-    shard = Shard(tablet.keyspace, tablet.shard, "", None, "", (), ())
-    return plan.step_for(shard, replace(tablet, pod=item["pod"]), wanted, owner, in_flight)
+def _shard_of(member: Member) -> tuple[str, str]:
+    return member.tablet.keyspace, member.tablet.shard
+
+
+def _revision(member: Member) -> str:
+    return member.owner.update_revision if member.owner else ""
+
+
+def _step(member: Member, since: Wanted | None) -> plan.Step:
+    keyspace, shard = _shard_of(member)
+    wanted = since or Wanted(revision=_revision(member))
+    return plan.step_for(f"{keyspace}/{shard}", member.tablet, wanted, member.owner, member.in_flight)
 
 
 def _before(order: tuple[plan.Step, ...], step: plan.Step) -> list[str]:
     """The tablets that the roll will have replaced when it comes to this one."""
-    names = [other.alias for other in order]
-    return [str(other.alias) for other in order[: names.index(step.alias)] if other.action != "skip"]
-
-
-def _revision(fleet: list[dict[str, Any]], alias: Alias) -> str:
-    owner = next(item["owner"] for item in fleet if item["alias"] == alias)
-    return owner.update_revision if owner else ""
+    return [str(other.alias) for other in order[: order.index(step)] if other.action != "skip"]
 
 
 def _problems(
     view: Shard,
-    fleet: list[dict[str, Any]],
-    steps: dict[Alias, plan.Step],
-    chosen: frozenset[Alias],
+    fleet: dict[Alias, Member],
+    todo: frozenset[Alias],
     params: dict[str, Any],
     cluster: Cluster,
     clock: Clock,
-    in_flight: frozenset[Alias],
 ) -> list[str]:
     """What no waiting mends: of the shard, of its arithmetic, of each tablet that is to be replaced."""
-    items = {item["alias"]: item for item in fleet}
-    todo = [t for t in view.tablets if t.alias in chosen and steps[t.alias].action == "replace"]
+    in_flight = {a: m.entry.original_type for a, m in fleet.items() if m.entry is not None and m.in_flight}
+    mine = [fleet[tablet.alias] for tablet in view.tablets if tablet.alias in todo]
+    accepted = aliases(params["accept_no_route"])
     found: list[str] = []
-    drained = {a: items[a]["entry"].original_type for a in in_flight if a in items}
-    for number, tablet in enumerate(todo):
-        item = items[tablet.alias]
+    for number, member in enumerate(mine):
         case = gates.Case(
             shard=view,
-            alias=tablet.alias,
+            alias=member.alias,
             now=clock.monotonic(),
-            owner=item["owner"],
-            place=cluster.place_for(item["pod"]) if item["pod"] else None,
-            drained_by_us=drained,
+            owner=member.owner,
+            place=cluster.place_for(member.pod) if member.pod else None,
+            drained_by_us=in_flight,
             accept_drained=aliases(params["accept_drained"]),
-            accept_no_route=aliases(params["accept_no_route"]),
+            accept_no_route=accepted,
         )
-        which = PREFLIGHT + (SHARD_PREFLIGHT if number == 0 and not in_flight & {t.alias for t in view.tablets} else ())
-        found += [f"{tablet.alias}: {verdict.gate}: {verdict.reason}" for verdict in gates.red(gates.evaluate(which, case))]
-    return found + never_possible(view, frozenset(t.alias for t in todo), aliases(params["accept_no_route"]))
+        resuming = any(tablet.alias in in_flight for tablet in view.tablets)
+        which = PREFLIGHT + (SHARD_PREFLIGHT if number == 0 and not resuming else ())
+        found += [
+            f"{member.alias}: {verdict.gate}: {verdict.reason}" for verdict in gates.red(gates.evaluate(which, case))
+        ]
+    return found + never_possible(view, frozenset(member.alias for member in mine), accepted)
 
 
 def never_possible(view: Shard, todo: frozenset[Alias], accept_no_route: frozenset[Alias]) -> list[str]:
@@ -131,11 +143,15 @@ def never_possible(view: Shard, todo: frozenset[Alias], accept_no_route: frozens
         return [f"{view}: durability policy {view.durability!r} is not known here"]
     ackers = [t for t in view.tablets if t.type in rule.types | {TabletType.PRIMARY, TabletType.DRAINED}]
     if todo and rule.acks and len(ackers) < 2 + rule.acks:
-        found.append(f"{view}: {view.durability} with {len(ackers)} tablets can never spare one ({2 + rule.acks} are needed): add one first")
+        found.append(
+            f"{view}: {view.durability} with {len(ackers)} tablets can never spare one ({2 + rule.acks} are needed): add one first"
+        )
     for kind in (TabletType.REPLICA, TabletType.RDONLY):
         alone = [t for t in view.tablets if t.type == kind]
         if len(alone) == 1 and alone[0].alias in todo - accept_no_route:
-            found.append(f"{view}: {alone[0].alias} is the only {kind}: its clients would find no route (accept_no_route: [{alone[0].alias}])")
+            found.append(
+                f"{view}: {alone[0].alias} is the only {kind}: its clients would find no route (accept_no_route: [{alone[0].alias}])"
+            )
     if view.primary in todo and not any(t.type in (TabletType.REPLICA, TabletType.DRAINED) for t in view.tablets):
         found.append(f"{view}: primary {view.primary} has no REPLICA to hand over to")
     return found

@@ -28,21 +28,23 @@ def run(session: Session) -> dict[str, Any]:
     with session.failing():
         session.locate()
         lease = session.claims.read(session.lease_name)
-        before = _shown(session, lease)
+        before = _shown(lease)
         mine = lease is not None and lease.identity == session.claims.holder.identity
         state = session.params["state"]
         if state == "query" or (state == "absent" and not mine) or session.params["_check_mode"]:
-            changed = session.params["_check_mode"] and ((state == "present" and not mine) or (state == "absent" and mine))
+            changed = session.params["_check_mode"] and (
+                (state == "present" and not mine) or (state == "absent" and mine)
+            )
             return _result(session, changed, before, before)
         with session.phases.phase("claim"):
             claim = session.hold()
             if state == "absent":
                 claim.release()
-        after = _shown(session, session.claims.read(session.lease_name))
+        after = _shown(session.claims.read(session.lease_name))
         return _result(session, before["holder"] != after["holder"], before, after)
 
 
-def _shown(session: Session, lease: Any) -> dict[str, Any]:
+def _shown(lease: Any) -> dict[str, Any]:
     if lease is None:
         return {"holder": "", "transitions": 0, "in_flight": []}
     return {

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from .. import gates, labels
@@ -20,7 +21,13 @@ from ..waiting import Look, WaitTimeout
 from .tablet_drain import OPEN_TRANSACTIONS
 
 MIGRATIONS = "SELECT migration_uuid, migration_status FROM _vt.schema_migrations WHERE migration_status IN ('ready', 'running') LIMIT 5"
-COUNTERS = ("BufferRequestsBuffered", "BufferRequestsDrained", "BufferRequestsEvicted", "BufferRequestsSkipped", "BufferLastFailoverDurationMs")
+COUNTERS = (
+    "BufferRequestsBuffered",
+    "BufferRequestsDrained",
+    "BufferRequestsEvicted",
+    "BufferRequestsSkipped",
+    "BufferLastFailoverDurationMs",
+)
 PROBLEM_COUNTERS = ("BufferRequestsEvicted", "BufferRequestsSkipped")
 
 
@@ -56,8 +63,15 @@ def run(session: Session) -> dict[str, Any]:
         if session.params["_check_mode"]:
             return session.result(True, before, after)
         claim = session.hold()
-        keyspace_claim = session.claims.take(labels.keyspace_lease(session.keyspace), session.waiter, session.params["keyspace_wait"])
-        session.waiter.tick = lambda: (claim.tick(), keyspace_claim.tick())  # type: ignore[func-returns-value]
+        keyspace_claim = session.claims.take(
+            labels.keyspace_lease(session.keyspace), session.waiter, session.params["keyspace_wait"]
+        )
+
+        def tick() -> None:
+            claim.tick()
+            keyspace_claim.tick()
+
+        session.waiter.tick = tick
         try:
             return _reparent(session, claim, case.shard, before)
         finally:
@@ -75,6 +89,8 @@ def _reparent(session: Session, claim: Claim, shard: Shard, before: dict[str, An
         candidate = _choose(session, case)
         case = _with_migrations(session, case, candidate)
         session.require(gates.REPARENT, case)
+    if candidate is None:
+        raise session.failure("the shard has no candidate", gate="candidate_is_fit")
     counters = _buffer_counters(session)
     wait_replicas = session.params["wait_replicas_timeout"]
     with session.phases.phase("reparent"):
@@ -82,7 +98,12 @@ def _reparent(session: Session, claim: Claim, shard: Shard, before: dict[str, An
         started = session.clock.time()
         try:
             session.cluster.vtctld.planned_reparent(
-                session.keyspace, session.shard_name, candidate, session.alias, wait_replicas, timeout_s=session.params["reparent_timeout"]
+                session.keyspace,
+                session.shard_name,
+                candidate,
+                session.alias,
+                wait_replicas,
+                timeout_s=session.params["reparent_timeout"],
             )
         except (OutcomeUnknown, Refused) as error:
             primary, _term = session.cluster.vtctld.shard_primary(session.keyspace, session.shard_name)
@@ -104,12 +125,18 @@ def _reparent(session: Session, claim: Claim, shard: Shard, before: dict[str, An
         transactions=transactions,
         prs={"started": started, "ended": session.clock.time(), "new_primary": str(candidate)},
         buffer=lost,
-        old_primary=describe(after_shard.tablet(session.alias), None),  # type: ignore[arg-type]
+        old_primary=describe(after_shard.tablet(session.alias) or case.tablet, None),
     )
-    bad = {name: counts for name, counts in lost.items() if any(key in PROBLEM_COUNTERS and value for key, value in counts.items())}
+    bad = {
+        name: counts
+        for name, counts in lost.items()
+        if any(key in PROBLEM_COUNTERS and value for key, value in counts.items())
+    }
     if bad:
         raise session.failure(
-            f"the reparent was done, but vtgates did not hold every request: {bad}", gate="buffer", state=f"{candidate} is primary, the shard serves",
+            f"the reparent was done, but vtgates did not hold every request: {bad}",
+            gate="buffer",
+            state=f"{candidate} is primary, the shard serves",
             next_command="look at those vtgates' buffer flags; the same playbook goes on",
         )
     return result
@@ -126,7 +153,11 @@ def _choose(session: Session, case: gates.Case) -> Alias | None:
     others = [t for t in case.shard.others(session.alias) if t.type == TabletType.REPLICA]
 
     def rank(tablet: Tablet) -> tuple[int, int, Alias]:
-        problems = [p for p in gates.candidate_problems(case, tablet) if not (p == gates.NOT_AS_WANTED and tablet.alias in case.predicted)]
+        problems = [
+            p
+            for p in gates.candidate_problems(case, tablet)
+            if not (p == gates.NOT_AS_WANTED and tablet.alias in case.predicted)
+        ]
         executed = tablet.mysqld.gtid_executed.count() if tablet.mysqld else 0
         return (len(problems), -executed, tablet.alias)
 
@@ -142,7 +173,12 @@ def _with_migrations(session: Session, case: gates.Case, candidate: Alias | None
         except Refused as error:
             if "1146" not in str(error) and "doesn't exist" not in str(error):
                 raise
-    return replace(case, candidate=candidate, wait_replicas_timeout_s=session.params["wait_replicas_timeout"], running_migrations=running)
+    return replace(
+        case,
+        candidate=candidate,
+        wait_replicas_timeout_s=session.params["wait_replicas_timeout"],
+        running_migrations=running,
+    )
 
 
 def _wait_buffer_gap(session: Session, shard: Shard) -> None:
@@ -157,7 +193,13 @@ def _wait_buffer_gap(session: Session, shard: Shard) -> None:
 
     def look() -> Look[bool]:
         now = session.clock.time()
-        return Look(True) if now >= ready_at else Look(missing=f"the last reparent was {now - float(shard.primary_term_start):.0f} s ago, vtgates buffer again after {gap:.0f} s")
+        return (
+            Look(True)
+            if now >= ready_at
+            else Look(
+                missing=f"the last reparent was {now - float(shard.primary_term_start):.0f} s ago, vtgates buffer again after {gap:.0f} s"
+            )
+        )
 
     session.until(look, "the vtgates' minimum gap between failovers", left + 5.0)
 
@@ -169,7 +211,11 @@ def _wait_transactions(session: Session) -> dict[str, Any]:
         return {"policy": policy, "cut": None}
 
     def old() -> list[str]:
-        return [f"{thread} ({age} s)" for thread, age in session.cluster.vtctld.query(session.alias, OPEN_TRANSACTIONS) if float(age or 0) > limit]
+        return [
+            f"{thread} ({age} s)"
+            for thread, age in session.cluster.vtctld.query(session.alias, OPEN_TRANSACTIONS)
+            if float(age or 0) > limit
+        ]
 
     def look() -> Look[bool]:
         found = old()
@@ -179,7 +225,9 @@ def _wait_transactions(session: Session) -> dict[str, Any]:
         session.until(look, "old transactions on the primary", session.params["transaction_wait"], every_s=0.5)
     except WaitTimeout as error:
         if policy == "wait":
-            raise session.failure(str(error), gate="transactions", next_command="end them, or set transaction_policy: cut") from error
+            raise session.failure(
+                str(error), gate="transactions", next_command="end them, or set transaction_policy: cut"
+            ) from error
         return {"policy": policy, "cut": error.last_missing}
     return {"policy": policy, "cut": 0}
 
@@ -206,7 +254,9 @@ def _wait_agreed(session: Session, candidate: Alias) -> Shard:
             missing.extend(f"{old.alias}: {reason}" for reason in not_routed_reasons(shard, old))
         return Look(missing="; ".join(missing)) if missing else Look(shard)
 
-    found: Shard = session.until(look, f"every vtgate to serve the new primary {candidate}", session.params["agree_timeout"])
+    found: Shard = session.until(
+        look, f"every vtgate to serve the new primary {candidate}", session.params["agree_timeout"]
+    )
     return found
 
 
@@ -220,10 +270,12 @@ def _buffer_counters(session: Session) -> dict[str, dict[str, Any]]:
             return client.endpoint.name, {}
         return client.endpoint.name, {name: page.get(name) or {} for name in COUNTERS}
 
-    return dict(in_parallel([lambda client=client: of(client) for client in session.cluster.vtgates() if client.endpoint.pod]))  # type: ignore[misc]
+    return dict(in_parallel([partial(of, client) for client in session.cluster.vtgates() if client.endpoint.pod]))
 
 
-def _buffer_losses(before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]], shard: str) -> dict[str, dict[str, int]]:
+def _buffer_losses(
+    before: dict[str, dict[str, Any]], after: dict[str, dict[str, Any]], shard: str
+) -> dict[str, dict[str, int]]:
     """By vtgate, how much each counter of this shard grew."""
     grown: dict[str, dict[str, int]] = {}
     for name, counters in after.items():
@@ -233,7 +285,9 @@ def _buffer_losses(before: dict[str, dict[str, Any]], after: dict[str, dict[str,
             for counter, values in counters.items()
             if counter != "BufferLastFailoverDurationMs"
         }
-        grown[name]["BufferLastFailoverDurationMs"] = _of_shard(counters.get("BufferLastFailoverDurationMs") or {}, shard)
+        grown[name]["BufferLastFailoverDurationMs"] = _of_shard(
+            counters.get("BufferLastFailoverDurationMs") or {}, shard
+        )
     return grown
 
 

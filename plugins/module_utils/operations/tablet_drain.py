@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import gates
+from ..claim import Entry
 from ..clients.vttablet import SERVING_POOLS, TRANSACTION_POOLS
 from ..errors import EdgeError
 from ..fleet import Pod, TabletType
@@ -16,9 +17,7 @@ from ..options import cluster_spec, roll_spec
 from ..session import Session, describe
 from ..waiting import Look, WaitTimeout
 
-OPEN_TRANSACTIONS = (
-    "SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, NOW()) AS age FROM information_schema.innodb_trx ORDER BY age DESC LIMIT 20"
-)
+OPEN_TRANSACTIONS = "SELECT trx_mysql_thread_id, TIMESTAMPDIFF(SECOND, trx_started, NOW()) AS age FROM information_schema.innodb_trx ORDER BY age DESC LIMIT 20"
 FOREIGN_SESSIONS = (
     "SELECT user, command, COUNT(*) FROM performance_schema.processlist WHERE user NOT LIKE 'vt\\\\_%' "
     "AND user NOT IN ('system user', 'event_scheduler') GROUP BY user, command LIMIT 20"
@@ -56,14 +55,14 @@ def run(session: Session) -> dict[str, Any]:
             session.hold()
             _wait_idle(session, pod, entry.original_type)
             if session.entry.steps["drain"][1] is None:
-                assert session.claim is not None
-                session.claim.did(session.alias, session.entry, "drain")
+                session.held.did(session.alias, session.entry, "drain")
             return session.result(False, before, before)
         session.require(gates.DRAIN, case)
         after = {**before, "type": str(TabletType.DRAINED)}
         if session.params["_check_mode"]:
             return session.result(True, before, after)
-        assert pod is not None and tablet.mysqld is not None
+        if pod is None:
+            raise session.failure("its Pod was not found", gate="owner_is_supported")
         claim = session.hold()
         session.cluster.label_volume(pod, session.alias)
         with session.phases.phase("wait for transactions"):
@@ -72,8 +71,9 @@ def run(session: Session) -> dict[str, Any]:
             case = session.fresh_case()
             session.require(gates.DRAIN, case)
         tablet, pod = case.tablet, case.tablet.pod
-        assert pod is not None and tablet.mysqld is not None and case.wanted is not None
-        entry = type(entry)(
+        if pod is None or tablet.mysqld is None or case.wanted is None:
+            raise session.failure("its Pod, its mysqld or its owner's revision is not known", gate="owner_is_supported")
+        entry = Entry(
             original_type=tablet.type,
             wanted=case.wanted.revision,
             pod_name=pod.name,
@@ -88,7 +88,13 @@ def run(session: Session) -> dict[str, Any]:
             claim.did(session.alias, entry, "drain")
         with session.phases.phase("idle"):
             _wait_idle(session, pod, tablet.type)
-        return session.result(True, before, {**before, "type": str(TabletType.DRAINED)}, transactions=waited, sessions=_foreign_sessions(session))
+        return session.result(
+            True,
+            before,
+            {**before, "type": str(TabletType.DRAINED)},
+            transactions=waited,
+            sessions=_foreign_sessions(session),
+        )
 
 
 def _wait_transactions(session: Session, pod: Pod) -> dict[str, Any]:
@@ -109,7 +115,11 @@ def _wait_transactions(session: Session, pod: Pod) -> dict[str, Any]:
     try:
         session.until(look, "open transactions to end", session.params["transaction_wait"], every_s=0.02)
     except WaitTimeout as error:
-        old = [f"{thread} ({age} s)" for thread, age in session.cluster.vtctld.query(session.alias, OPEN_TRANSACTIONS) if float(age or 0) > limit]
+        old = [
+            f"{thread} ({age} s)"
+            for thread, age in session.cluster.vtctld.query(session.alias, OPEN_TRANSACTIONS)
+            if float(age or 0) > limit
+        ]
         if old and policy == "wait":
             raise session.failure(
                 f"transactions older than {limit:.0f} s are open after {error.waited_s:.0f} s: {', '.join(old)}",
@@ -133,15 +143,29 @@ def _wait_idle(session: Session, pod: Pod | None, original: TabletType) -> None:
         if seen.tablet_type.upper() != "DRAINED":
             busy["TabletType"] = None
         zeros = 0 if busy else zeros + 1
-        return Look(True) if zeros >= needed else Look(missing=", ".join(f"{pool} {'unknown' if n is None else n}" for pool, n in busy.items()) or "settling")
+        return (
+            Look(True)
+            if zeros >= needed
+            else Look(
+                missing=", ".join(f"{pool} {'unknown' if n is None else n}" for pool, n in busy.items()) or "settling"
+            )
+        )
 
     try:
         session.until(look, "its last queries", session.params["idle_timeout"], every_s=0.05)
     except (WaitTimeout, EdgeError) as error:
         state = session.put_back(original, "it did not get idle")
-        raise session.failure(str(error), gate="idle", state=state, next_command="look at its live queries (/livequeryz), then run the same again") from error
+        raise session.failure(
+            str(error),
+            gate="idle",
+            state=state,
+            next_command="look at its live queries (/livequeryz), then run the same again",
+        ) from error
 
 
 def _foreign_sessions(session: Session) -> list[str]:
     """Who else is logged in to this mysqld, for the record: sessions that do not come through vttablet."""
-    return [f"{user} {command} x{count}" for user, command, count in session.cluster.vtctld.query(session.alias, FOREIGN_SESSIONS)]
+    return [
+        f"{user} {command} x{count}"
+        for user, command, count in session.cluster.vtctld.query(session.alias, FOREIGN_SESSIONS)
+    ]

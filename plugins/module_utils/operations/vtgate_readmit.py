@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from .. import durability, gates
+from ..claim import Entry
 from ..cluster import in_parallel
 from ..errors import EdgeError
 from ..fleet import SERVING_TYPES, Shard, Tablet, TabletType, away_reasons
@@ -41,9 +42,16 @@ def run(session: Session) -> dict[str, Any]:
         before = describe(tablet, pod)
         entry = session.entry
         mine = entry.in_flight
-        if tablet.type == TabletType.DRAINED and not mine and session.alias not in session.case(shard, None).accept_drained:
-            raise session.failure("it was DRAINED by somebody else (vtorc drains tablets with errant GTIDs)", gate="no_foreign_drain",
-                                  next_command=f"find out why; then readmit it with accept_drained: [{session.alias}]")
+        if (
+            tablet.type == TabletType.DRAINED
+            and not mine
+            and session.alias not in session.case(shard, None).accept_drained
+        ):
+            raise session.failure(
+                "it was DRAINED by somebody else (vtorc drains tablets with errant GTIDs)",
+                gate="no_foreign_drain",
+                next_command=f"find out why; then readmit it with accept_drained: [{session.alias}]",
+            )
         original = entry.original_type if mine and entry.original_type != TabletType.UNKNOWN else _resting_type(tablet)
         if session.params["_check_mode"]:
             return session.result(mine or tablet.type != original, before, {**before, "type": str(original)})
@@ -53,7 +61,7 @@ def run(session: Session) -> dict[str, Any]:
             return session.result(False, before, before, held=False, canary_reads=canaries)
         claim = session.hold()
         if not mine:
-            entry = type(entry)(original_type=original, pod_name=pod.name if pod else "", pod_uid=pod.uid if pod else "")
+            entry = Entry(original_type=original, pod_name=pod.name if pod else "", pod_uid=pod.uid if pod else "")
         entry = claim.intend(session.alias, entry, "readmit")
         session.state = f"it is {tablet.type}, its Pod is {pod.name if pod else 'not there'}"
         early: dict[str, Any] = {}
@@ -74,7 +82,9 @@ def run(session: Session) -> dict[str, Any]:
         claim.finish(session.alias, session.entry, "readmit")
         if session.manual:
             claim.release()
-        return session.result(True, before, describe(tablet, tablet.pod), held=held, canary_reads=canaries, served_before_proof=early)
+        return session.result(
+            True, before, describe(tablet, tablet.pod), held=held, canary_reads=canaries, served_before_proof=early
+        )
 
 
 def _resting_type(tablet: Tablet) -> TabletType:
@@ -89,12 +99,19 @@ def _wait_caught_up(session: Session, original: TabletType, early: dict[str, Any
         shard, tablet = session.read()
         missing = catch_up_problem(session, shard, tablet, original, position)
         if missing and tablet.type == original and tablet.mysqld is not None and not early:
-            routes = [vtgate.name for vtgate in shard.live_vtgates for route in vtgate.routes_to(tablet.alias) if route.serving]
+            routes = [
+                vtgate.name
+                for vtgate in shard.live_vtgates
+                for route in vtgate.routes_to(tablet.alias)
+                if route.serving
+            ]
             if routes and tablet.hostname:
                 early.update(vtgates=routes, lag_s=tablet.mysqld.lag_s, why=missing)
         return Look(missing=missing) if missing else Look((shard, tablet))
 
-    found: tuple[Shard, Tablet] = session.until(look, "replication to catch up", session.params["catch_up_timeout"], every_s=0.3)
+    found: tuple[Shard, Tablet] = session.until(
+        look, "replication to catch up", session.params["catch_up_timeout"], every_s=0.3
+    )
     return found
 
 
@@ -124,7 +141,9 @@ def catch_up_problem(session: Session, shard: Shard, tablet: Tablet, original: T
         return f"{lost} transactions that it had at leave are missing"
     verdict = gates.no_errant_gtid(session.case(shard, None))
     if verdict.ok is False:
-        raise session.failure(verdict.reason, gate=verdict.gate, next_command="do not readmit it: restore it from a backup")
+        raise session.failure(
+            verdict.reason, gate=verdict.gate, next_command="do not readmit it: restore it from a backup"
+        )
     if not status.replicating:
         return f"replication does not run{': ' + status.last_error[:150] if status.last_error else ''}"
     if not durability.replicates_from(tablet, primary):
@@ -146,7 +165,9 @@ def _wait_routes(session: Session, original: TabletType) -> tuple[Shard, Tablet]
         missing += _ack_problem(shard, tablet)
         return Look(missing="; ".join(missing)) if missing else Look((shard, tablet))
 
-    found: tuple[Shard, Tablet] = session.until(look, "every vtgate to route to it", session.params["route_timeout"], every_s=0.3)
+    found: tuple[Shard, Tablet] = session.until(
+        look, "every vtgate to route to it", session.params["route_timeout"], every_s=0.3
+    )
     return found
 
 
@@ -169,7 +190,12 @@ def _soak(session: Session) -> None:
 def _ack_problem(shard: Shard, tablet: Tablet) -> list[str]:
     primary = shard.tablet(shard.primary) if shard.primary else None
     rule = durability.POLICIES.get(shard.durability or "none")
-    if rule is None or primary is None or tablet.type not in rule.types or (rule.other_cell and tablet.alias.cell == primary.alias.cell):
+    if (
+        rule is None
+        or primary is None
+        or tablet.type not in rule.types
+        or (rule.other_cell and tablet.alias.cell == primary.alias.cell)
+    ):
         return []
     return [] if durability.acks_for(tablet, primary, rule) else ["it does not acknowledge the primary's writes"]
 
@@ -182,9 +208,16 @@ def _canaries(session: Session, shard: Shard, tablet: Tablet) -> dict[str, int]:
     clients = [client for client in session.cluster.vtgates() if client.endpoint.name in live]
     tries = session.params["canary_tries"]
     try:
-        reads = in_parallel([partial(c.canary, tablet.keyspace, tablet.shard, str(tablet.type), tablet.alias, uuid, tries) for c in clients])
+        reads = in_parallel(
+            [
+                partial(c.canary, tablet.keyspace, tablet.shard, str(tablet.type), tablet.alias, uuid, tries)
+                for c in clients
+            ]
+        )
     except EdgeError as error:
-        raise session.failure(f"a read through it failed: {error}", gate="canary", next_command="kubectl logs of that vtgate; then run the same again") from error
+        raise session.failure(
+            f"a read through it failed: {error}",
+            gate="canary",
+            next_command="kubectl logs of that vtgate; then run the same again",
+        ) from error
     return dict(zip((c.endpoint.name for c in clients), reads, strict=True))
-
-
