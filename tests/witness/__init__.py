@@ -1,0 +1,7 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The witness: watches Pods, the topology and every vtgate of a lab, and says which tablets were away when.
+
+It shares no code with the collection that it judges.
+"""
