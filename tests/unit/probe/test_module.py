@@ -1,0 +1,119 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.vtops.vitess.plugins.module_utils.probe import process as probe
+from ansible_collections.vtops.vitess.plugins.module_utils.probe.vtgate import Layout, ProbeError, Target
+from ansible_collections.vtops.vitess.plugins.modules import client_probe
+
+
+@dataclass
+class FakeModule:
+    """What the functions of the module use of AnsibleModule."""
+
+    params: dict[str, Any]
+    check_mode: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> dict[str, Any]:
+    defaults = {name: option.get("default") for name, option in client_probe.ARGUMENT_SPEC.items()}
+    return {
+        **defaults,
+        "ledger": str(tmp_path / "probe"),
+        "vtgates": ["192.0.2.1:3306", {"name": "b", "host": "192.0.2.2", "port": 3307}],
+        "keyspace": "commerce",
+        "table": "probe",
+        "login_password": "pa55word",
+    }
+
+
+def test_the_options_make_the_plan(params: dict[str, Any]):
+    plan = client_probe.plan_from(params | {"rate": 10.0, "stale_after": 3.0, "deadline": 60.0})
+    assert plan.targets == (Target("192.0.2.1:3306", "192.0.2.1", 3306), Target("b", "192.0.2.2", 3307))
+    assert (plan.settings.rate, plan.settings.stale_after, plan.deadline) == (10.0, 3.0, 60.0)
+    assert "pa55word" not in repr(plan)
+    assert "pa55word" not in str(plan.described())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("rate", 0), ("deadline", -1), ("stale_after", 0), ("answer_limit", 0), ("fresh_share", 1.5), ("fresh_share", -1)],
+)
+def test_refuses_numbers_that_make_no_sense(params: dict[str, Any], name: str, value: float):
+    with pytest.raises(ValueError, match=name):
+        client_probe.plan_from(params | {name: value})
+
+
+@pytest.mark.parametrize("state", ["started", "stopped", "summary"])
+def test_check_mode_does_nothing_and_says_so(params: dict[str, Any], state: str):
+    module = FakeModule(params, check_mode=True)
+    result = getattr(client_probe, f"run_{state}")(module)
+    assert result["skipped"]
+    assert result["msg"].startswith("check mode")
+    assert result["changed"] is (state == "started")
+    assert not os.path.exists(params["ledger"])
+
+
+def test_stopping_what_was_never_started_changes_nothing(params: dict[str, Any]):
+    assert client_probe.run_stopped(FakeModule(params))["changed"] is False
+
+
+def test_a_summary_of_what_was_never_started_fails(params: dict[str, Any]):
+    with pytest.raises(ProbeError, match="no probe was ever started"):
+        client_probe.run_summary(FakeModule(params))
+
+
+def test_it_stays_with_the_process_that_was_named_or_none(params: dict[str, Any]):
+    found = client_probe.companion(os.getpid())
+    assert found is not None
+    assert found.pid == os.getpid()
+    assert client_probe.companion(0) is None
+    with pytest.raises(ProbeError, match="no process"):
+        client_probe.companion(2**22 + 1)
+
+
+def test_started_stopped_and_summed_up(params: dict[str, Any], monkeypatch: pytest.MonkeyPatch, fake_vtgate: Any):
+    fake = fake_vtgate()
+    monkeypatch.setattr(probe, "Dialler", lambda targets, login, timeout: fake.dialler("192.0.2.1:3306", "b"))
+    monkeypatch.setattr(probe, "look_at", lambda dialler, keyspace, table: Layout(("-80", "80-"), "hash"))
+    module = FakeModule(params | {"stay_with": 0})
+    started = client_probe.run_started(module)
+    try:
+        assert started["changed"]
+        assert started["probe"]["stays_with"] is None
+        assert client_probe.run_started(module)["changed"] is False
+        assert client_probe.run_summary(module)["summary"]["running"]
+    finally:
+        stopped = client_probe.run_stopped(FakeModule(params | {"vtgates": []}))
+    assert stopped["changed"]
+    assert stopped["summary"]["stop_reason"] == "stopped"
+    assert stopped["summary"]["acked_lost"] == 0
+    assert client_probe.run_stopped(FakeModule(params | {"vtgates": []}))["changed"] is False
+
+
+def test_without_a_playbook_above_it_warns_that_only_the_deadline_ends_it(
+    params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(client_probe, "playbook_above", lambda pid: None)
+    monkeypatch.setattr(client_probe, "start", lambda plan, companion: (_state(), True))
+    module = FakeModule(params)
+    client_probe.run_started(module)
+    assert "only the deadline" in module.warnings[0]
+
+
+def _state() -> probe.State:
+    return probe.State("r", 1, 1, "l", {}, None)
