@@ -18,11 +18,6 @@ attributes:
   idempotent:
     support: full
     description: When run twice in a row outside check mode, with the same arguments, the second run changes nothing.
-  action_group:
-    description: Use C(group/vtops.vitess.vitess) in C(module_defaults) to set the connection options once.
-    support: full
-    membership:
-      - vtops.vitess.vitess
 """
 
     INFO_MODULE = r"""
@@ -37,6 +32,11 @@ attributes:
   idempotent:
     support: full
     description: It never changes anything.
+"""
+
+    ACTIONGROUP_VITESS = r"""
+options: {}
+attributes:
   action_group:
     description: Use C(group/vtops.vitess.vitess) in C(module_defaults) to set the connection options once.
     support: full

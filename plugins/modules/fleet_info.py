@@ -16,6 +16,7 @@ author:
 extends_documentation_fragment:
   - vtops.vitess.cluster
   - vtops.vitess.attributes.info_module
+  - vtops.vitess.attributes.actiongroup_vitess
 options:
   keyspaces:
     description: Only tablets of these keyspaces.

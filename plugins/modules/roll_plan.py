@@ -19,6 +19,7 @@ author:
 extends_documentation_fragment:
   - vtops.vitess.cluster
   - vtops.vitess.attributes.info_module
+  - vtops.vitess.attributes.actiongroup_vitess
 options:
   tablets:
     description: Aliases of the tablets to roll.

@@ -18,6 +18,7 @@ author:
 extends_documentation_fragment:
   - vtops.vitess.cluster
   - vtops.vitess.attributes
+  - vtops.vitess.attributes.actiongroup_vitess
 options:
   tablet:
     description: Alias of a tablet of the shard.

@@ -21,6 +21,7 @@ extends_documentation_fragment:
   - vtops.vitess.cluster
   - vtops.vitess.roll
   - vtops.vitess.attributes
+  - vtops.vitess.attributes.actiongroup_vitess
 options:
   transaction_policy:
     description:

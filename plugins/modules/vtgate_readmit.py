@@ -23,6 +23,7 @@ extends_documentation_fragment:
   - vtops.vitess.cluster
   - vtops.vitess.roll
   - vtops.vitess.attributes
+  - vtops.vitess.attributes.actiongroup_vitess
 options:
   catch_up_timeout:
     description: Seconds to wait for the tablet to catch up.
