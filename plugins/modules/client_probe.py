@@ -60,20 +60,17 @@ options:
   login_password:
     description: The password of O(login_user). It is handed on in memory, never on a command line or in a file.
     type: str
-  ca_cert:
+  login_ca_cert:
     description: Path of the certificate authority that signed the vtgates' certificates. Turns TLS on.
     type: path
-    aliases: [ssl_ca]
-  client_cert:
+  login_client_cert:
     description: Path of the client's certificate. Turns TLS on.
     type: path
-    aliases: [ssl_cert]
-  client_key:
-    description: Path of the key of O(client_cert).
+  login_client_key:
+    description: Path of the key of O(login_client_cert).
     type: path
-    aliases: [ssl_key]
-  check_hostname:
-    description: Whether a vtgate's certificate must name its host. By default it must where O(ca_cert) is given.
+  login_check_hostname:
+    description: Whether a vtgate's certificate must name its host. By default it must where O(login_ca_cert) is given.
     type: bool
   keyspace:
     description: The keyspace of O(table). Needed for O(state=started).
@@ -385,10 +382,10 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "vtgates": {"type": "list", "elements": "raw", "default": []},
     "login_user": {"type": "str"},
     "login_password": {"type": "str", "no_log": True},
-    "ca_cert": {"type": "path", "aliases": ["ssl_ca"]},
-    "client_cert": {"type": "path", "aliases": ["ssl_cert"]},
-    "client_key": {"type": "path", "aliases": ["ssl_key"], "no_log": False},
-    "check_hostname": {"type": "bool"},
+    "login_ca_cert": {"type": "path"},
+    "login_client_cert": {"type": "path"},
+    "login_client_key": {"type": "path", "no_log": False},
+    "login_check_hostname": {"type": "bool"},
     "keyspace": {"type": "str"},
     "table": {"type": "str"},
     "rate": {"type": "float", "default": 25},
@@ -430,10 +427,10 @@ def login_from(params: dict[str, Any]) -> Login:
     return Login(
         params["login_user"],
         params["login_password"],
-        params["ca_cert"],
-        params["client_cert"],
-        params["client_key"],
-        params["check_hostname"],
+        params["login_ca_cert"],
+        params["login_client_cert"],
+        params["login_client_key"],
+        params["login_check_hostname"],
     )
 
 
@@ -508,7 +505,7 @@ def main() -> None:
         argument_spec=ARGUMENT_SPEC,
         supports_check_mode=True,
         required_if=[("state", "started", ("vtgates", "keyspace", "table"))],
-        required_by={"client_key": ("client_cert",)},
+        required_by={"login_client_key": ("login_client_cert",)},
     )
     if not HAS_PYMYSQL:
         module.fail_json(msg=missing_required_lib("PyMySQL"), exception=PYMYSQL_ERROR)

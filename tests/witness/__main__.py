@@ -237,10 +237,10 @@ def run(lab_file: Path, out: Path, deadline: float) -> None:
         _first(source, FIRST_LOOKS)
     (out / STATE).write_text(json.dumps({"pid": os.getpid()}), encoding="utf-8")
     give_up = time.monotonic() + deadline
-    everyone = [topology, *sources, *watches]
+    polled = [topology, *sources]
     while not stopping.wait(TICK) and time.monotonic() < give_up:
-        record(_looks(everyone))
-    record(_looks(everyone))
+        record(_looks(polled, watches))
+    record(_looks(polled, watches))
     stopping.set()
     topology.join(5)
     record(Stopped(time.time(), None))
@@ -251,14 +251,15 @@ def _first(source: Any, limit: float) -> None:
         raise WitnessError(f"{source.name} does not answer: {source.failure}")
 
 
-def _looks(sources: Sequence[Any]) -> Looks:
+def _looks(polled: Sequence[Any], watches: Sequence[Any]) -> Looks:
     usage = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return Looks(
         time.time(),
         None,
-        {source.name: source.looks for source in sources},
-        {source.name: round(source.blind, 3) for source in sources},
-        round(usage.ru_utime + usage.ru_stime, 2),
+        {source.name: source.looks for source in polled},
+        {source.name: round(source.blind, 3) for source in (*polled, *watches)},
+        round(usage.ru_utime + usage.ru_stime + children.ru_utime + children.ru_stime, 2),
     )
 
 

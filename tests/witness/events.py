@@ -116,7 +116,7 @@ class ObjectSeen(Event):
 
 @dataclass(frozen=True)
 class Looks(Event):
-    """How often each source was looked at so far."""
+    """How often each source was looked at so far; a watch is told of each change and is not counted."""
 
     name: ClassVar[str] = "looks"
     counts: dict[str, int]

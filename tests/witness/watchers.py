@@ -29,6 +29,8 @@ INTERVAL = 0.15
 """Seconds between two looks of a source: more than 6 a second."""
 ANSWER = 2.0
 """Seconds to wait for an answer before a look counts as failed."""
+FORWARD = 10.0
+"""Seconds for a port-forward to open."""
 
 Emit = Callable[[Event], None]
 
@@ -250,7 +252,9 @@ class Topology(Source):
             text=True,
         )
         assert self._forward.stdout is not None
-        match = re.search(r"127\.0\.0\.1:(\d+) ->", self._forward.stdout.readline())
+        with time_limit(self._forward, FORWARD):
+            line = self._forward.stdout.readline()
+        match = re.search(r"127\.0\.0\.1:(\d+) ->", line)
         if match is None:
             _out, error = self._forward.communicate(timeout=ANSWER)
             raise OSError(f"no port-forward to etcd: {error}")
