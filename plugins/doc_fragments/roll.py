@@ -12,6 +12,12 @@ options:
     description: Alias of the tablet, for example V(zone1-0000000101). Keyspace, shard and Pod are found from it.
     type: str
     required: true
+  keyspace:
+    description: Keyspace of the tablet. It is looked up where it is not given, with O(shard).
+    type: str
+  shard:
+    description: Shard of the tablet. It is looked up where it is not given, with O(keyspace).
+    type: str
   roll:
     description:
       - Id of the roll that acts. The shard's claim is held in its name.

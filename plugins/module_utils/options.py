@@ -63,10 +63,19 @@ def cluster_spec() -> dict[str, Any]:
     }
 
 
+def place_spec() -> dict[str, Any]:
+    """Which tablet; keyspace and shard are looked up where they are not given."""
+    return {
+        "tablet": {"type": "str", "required": True},
+        "keyspace": {"type": "str"},
+        "shard": {"type": "str"},
+    }
+
+
 def roll_spec() -> dict[str, Any]:
     """What the acting modules share: the tablet, the roll that acts, and what the operator accepts."""
     return {
-        "tablet": {"type": "str", "required": True},
+        **place_spec(),
         "roll": {"type": "str"},
         "claim_wait": {"type": "float", "default": 0.0},
         "wanted_revision": {"type": "str"},

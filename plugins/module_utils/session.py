@@ -65,6 +65,7 @@ class Session:
         self.waiter = Waiter(clock, lambda text: report(f"{self.alias}: {step}: {text}"))
         self.claim: Claim | None = None
         self._journal: Journal = {}
+        self._held_before = False
         self.keyspace = ""
         self.shard_name = ""
         self.state = "nothing was changed"
@@ -112,8 +113,10 @@ class Session:
 
     def locate(self) -> None:
         """Find keyspace and shard of the tablet, and what the claim's journal says of it. Writes nothing."""
+        self.keyspace, self.shard_name = self.params["keyspace"] or "", self.params["shard"] or ""
         try:
-            self.keyspace, self.shard_name = self.cluster.shard_of(self.alias)
+            if not (self.keyspace and self.shard_name):
+                self.keyspace, self.shard_name = self.cluster.shard_of(self.alias)
         except Refused as error:
             if error.status in (401, 403):
                 raise
@@ -122,6 +125,7 @@ class Session:
             ) from error
         state = self.claims.read(self.lease_name)
         self._journal = state.journal if state else {}
+        self._held_before = state is not None and state.identity == self.claims.holder.identity
 
     @property
     def lease_name(self) -> str:
@@ -222,6 +226,10 @@ class Session:
             if gates.evidence_is_fresh(case).ok or attempt == READ_AGAIN - 1:
                 return case
         raise AssertionError("unreachable")
+
+    def still_good(self, case: Case) -> bool:
+        """Whether a case may be decided on without another read: it is fresh, and was read under the claim."""
+        return self._held_before and gates.evidence_is_fresh(replace(case, now=self.clock.monotonic())).ok is True
 
     # -- deciding
 

@@ -24,6 +24,12 @@ options:
     description: Alias of a tablet of the shard.
     type: str
     required: true
+  keyspace:
+    description: Keyspace of the tablet. It is looked up where it is not given, with O(shard).
+    type: str
+  shard:
+    description: Shard of the tablet. It is looked up where it is not given, with O(keyspace).
+    type: str
   roll:
     description: Id of the roll. Without it one is made for this ansible-playbook.
     type: str

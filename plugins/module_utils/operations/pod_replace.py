@@ -36,11 +36,10 @@ def run(session: Session) -> dict[str, Any]:
         session.locate()
         entry = session.entry
         with session.phases.phase("look"):
-            _shard, tablet = session.read(mysqlds=False, vtgates=False)
-            pod = session.pod_of(tablet)
+            case = session.fresh_case()
+        tablet, pod = case.tablet, session.pod_of(case.tablet)
         before = describe(tablet, pod)
-        owner = session.cluster.owner_of(pod) if pod is not None else None
-        wanted = session.wanted(owner)
+        wanted = case.wanted
         removed = (
             entry.in_flight and bool(entry.pod_uid) and (pod is None or pod.uid != entry.pod_uid or pod.terminating)
         )
@@ -56,7 +55,7 @@ def run(session: Session) -> dict[str, Any]:
         if not removed:
             session.state = f"it is DRAINED (was {entry.original_type})"
             with session.phases.phase("gates"):
-                case = session.fresh_case()
+                case = case if session.still_good(case) else session.fresh_case()
                 _require_or_put_back(session, case)
             pod = case.tablet.pod
             if pod is None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..options import cluster_spec
+from ..options import cluster_spec, place_spec
 from ..session import Session
 
 
@@ -16,7 +16,7 @@ def argument_spec() -> dict[str, Any]:
     """Options of the module."""
     return {
         **cluster_spec(),
-        "tablet": {"type": "str", "required": True},
+        **place_spec(),
         "roll": {"type": "str"},
         "claim_wait": {"type": "float", "default": 0.0},
         "state": {"type": "str", "choices": ["present", "absent", "query"], "default": "present"},

@@ -52,11 +52,11 @@ def run(session: Session) -> dict[str, Any]:
     with session.failing():
         session.locate()
         with session.phases.phase("look"):
-            case = session.fresh_case()
-        tablet = case.tablet
-        before = {"primary": str(case.shard.primary)}
-        if case.shard.primary != session.alias and tablet.type != TabletType.PRIMARY:
+            shard, tablet = session.read(mysqlds=False, vtgates=False)
+        before = {"primary": str(shard.primary)}
+        if shard.primary != session.alias and tablet.type != TabletType.PRIMARY:
             return session.result(False, before, before)
+        case = session.fresh_case()
         candidate = _choose(session, case)
         session.require(gates.REPARENT, _with_migrations(session, case, candidate, look=True))
         after = {"primary": str(candidate)}

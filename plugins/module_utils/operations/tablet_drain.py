@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .. import gates
@@ -68,7 +69,7 @@ def run(session: Session) -> dict[str, Any]:
         with session.phases.phase("wait for transactions"):
             waited = _wait_transactions(session, pod)
         with session.phases.phase("gates"):
-            case = session.fresh_case()
+            case = case if session.still_good(case) else session.fresh_case()
             session.require(gates.DRAIN, case)
         tablet, pod = case.tablet, case.tablet.pod
         if pod is None or tablet.mysqld is None or case.wanted is None:
@@ -86,15 +87,10 @@ def run(session: Session) -> dict[str, Any]:
             session.change_type(TabletType.DRAINED)
             session.state = f"it is DRAINED (was {tablet.type})"
             claim.did(session.alias, entry, "drain")
-        with session.phases.phase("idle"):
+        with session.phases.phase("idle"), ThreadPoolExecutor(1) as aside:
+            sessions = aside.submit(_foreign_sessions, session)
             _wait_idle(session, pod, tablet.type)
-        return session.result(
-            True,
-            before,
-            {**before, "type": str(TabletType.DRAINED)},
-            transactions=waited,
-            sessions=_foreign_sessions(session),
-        )
+        return session.result(True, before, after, transactions=waited, sessions=sessions.result())
 
 
 def _wait_transactions(session: Session, pod: Pod) -> dict[str, Any]:
