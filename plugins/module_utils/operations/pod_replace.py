@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import gates, labels
-from ..errors import OutcomeUnknown, Refused
+from ..errors import OutcomeUnknown, Refused, StepFailure
 from ..fleet import Pod, TabletType
 from ..options import cluster_spec, roll_spec
 from ..owners import Wanted
@@ -46,7 +46,6 @@ def run(session: Session) -> dict[str, Any]:
         if not removed and wanted is not None and wanted.met_by(pod) and session.alias not in session.drained_by_us:
             return session.result(False, before, before)
         if session.params["_check_mode"]:
-            case = session.fresh_case()
             session.require(gates.REPLACE, case)
             return session.result(
                 True, before, {**before, "pod_uid": None, "revision": wanted.revision if wanted else None}
@@ -77,18 +76,17 @@ def run(session: Session) -> dict[str, Any]:
             "image": new.image("vttablet"),
             "hostname": new.ip,
         }
-        return session.result(True, before, after)
+        done_before = entry.steps.get("replace", (0.0, None))[1] is not None
+        return session.result(not done_before, before, after)
 
 
 def _require_or_put_back(session: Session, case: gates.Case) -> None:
     """All gates, right before the eviction; a sibling that was lost since the drain brings this tablet back at once."""
     try:
         session.require(gates.REPLACE, case)
-    except Exception as error:
+    except StepFailure as failure:
         if session.alias in session.drained_by_us and case.tablet.type == TabletType.DRAINED:
-            state = session.put_back(session.drained_by_us[session.alias], "a gate turned red")
-            if hasattr(error, "state"):
-                error.state = state
+            failure.state = session.put_back(session.drained_by_us[session.alias], "a gate turned red")
         raise
 
 
