@@ -34,12 +34,16 @@ format: venv ## rewrite the Python files in the house format
 	ruff format
 	ruff check --fix
 
-.PHONY: lint
-lint: venv ## ruff, mypy, ansible-lint, yamllint, docs, licences, action group, changelog
+.PHONY: lint lint-python lint-types lint-ansible lint-docs
+lint: lint-python lint-types lint-ansible lint-docs ## all of the below; -k goes on after the first that fails
+lint-python: venv ## ruff: rules and format
 	ruff check
 	ruff format --check
+lint-types: venv ## mypy, strict, on plugins and the witness
 	mypy $(MYPY_PACKAGES)
+lint-ansible: venv ## ansible-lint's production profile on roles, playbooks and scenarios
 	ansible-lint
+lint-docs: venv ## plugin docs, YAML, licences, action group, changelog
 	antsibull-changelog lint
 	nox -R -s $(NOX_SESSIONS)
 
@@ -77,7 +81,7 @@ KIND_TESTS := $(wildcard tests/kind/test_*.py)
 
 .PHONY: test
 test: venv ## what CI runs: lint, sanity, build, unit tests and the tests on the lab
-	@$(STAGE) lint $(MAKE) lint
+	@$(STAGE) lint $(MAKE) -k lint
 	@$(STAGE) sanity $(MAKE) sanity
 	@$(STAGE) build $(MAKE) build
 	@$(if $(KIND_TESTS),$(STAGE) lab $(MAKE) lab)
