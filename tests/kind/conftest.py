@@ -1,0 +1,19 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The tests on the lab: they fail, and are not skipped, where it is not up (C(make lab))."""
+
+from __future__ import annotations
+
+import pytest
+
+from .harness import LAB_JSON, Lab
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    """The lab that is up."""
+    if not LAB_JSON.exists():
+        pytest.fail(f"the lab is not up: {LAB_JSON} does not exist (make lab)")
+    return Lab()
