@@ -165,6 +165,7 @@ class Vtgate(Source):
                 connect_timeout=ANSWER,
                 read_timeout=ANSWER,
                 write_timeout=ANSWER,
+                ssl_disabled=True,
             )
         with self._connection.cursor() as cursor:
             cursor.execute("SHOW VITESS_TABLETS")

@@ -8,6 +8,7 @@ import errno
 
 import pytest
 
+from ansible_collections.vtops.vitess.plugins.module_utils.probe import vtgate
 from ansible_collections.vtops.vitess.plugins.module_utils.probe.vtgate import (
     Login,
     ProbeError,
@@ -85,3 +86,16 @@ def test_there_is_tls_only_where_it_was_asked_for(tmp_path):
 
 def test_a_name_stays_one_name():
     assert quoted("a`b") == "`a``b`"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_connection_says_if_it_is_encrypted_and_reads_no_certificates_if_not(
+    monkeypatch: pytest.MonkeyPatch, tls: bool
+):
+    asked: dict[str, object] = {}
+    monkeypatch.setattr(vtgate.pymysql, "connect", lambda **options: asked.update(options))
+    monkeypatch.setattr(Login, "tls", lambda self: "context" if tls else None)
+    target = Target("a", "192.0.2.1", 3307)
+    vtgate.Dialler([target], Login("me", "x"), 10.0).open(target, "commerce@replica")
+    assert (asked["host"], asked["port"], asked["database"]) == ("192.0.2.1", 3307, "commerce@replica")
+    assert (asked.get("ssl_disabled"), asked.get("ssl")) == ((None, "context") if tls else (True, None))
