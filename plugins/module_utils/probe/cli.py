@@ -15,7 +15,7 @@ from typing import Any
 
 from .ancestry import process
 from .load import Settings
-from .process import READ_BACK, Plan, start, state_of, stop, summary
+from .process import READ_BACK, Plan, start, stop, summary
 from .summary import Reparent
 from .times import reparents_from
 from .vtgate import HAS_PYMYSQL, Dialler, Login, ProbeError, parse_targets, rows_found
@@ -124,9 +124,7 @@ def _start(options: argparse.Namespace, directory: str) -> dict[str, Any]:
     )
     targets = tuple(parse_targets([named(value) for value in options.vtgate]))
     plan = Plan(targets, login_of(options, os.environ), settings, directory, options.deadline)
-    _state, changed = start(plan, companion)
-    state = state_of(directory)
-    assert state is not None
+    state, changed = start(plan, companion)
     return {"changed": changed, "run": state.run, "pid": state.pid, "ledger": state.ledger}
 
 

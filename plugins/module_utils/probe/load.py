@@ -159,8 +159,7 @@ class Client:
             self._read(cursor, shard)
         elif self._loop.kind == WRITE:
             self._step = "write"
-            self._insert(cursor, shard)
-            self._ack(shard)
+            self._ack(shard, self._insert(cursor, shard))
         elif self._loop.kind == TRANSACTION:
             self._begin(cursor)
             self._step = "insert"
@@ -170,7 +169,7 @@ class Client:
             if len(cursor.fetchall()) != 1:
                 raise LookupError("the transaction doesn't see its own row")
             self._commit(cursor)
-            self._ack(shard)
+            self._ack(shard, row)
         else:
             self._begin(cursor)
             self._step = "select"
@@ -199,10 +198,9 @@ class Client:
         )
         return row
 
-    def _ack(self, shard: int) -> None:
-        assert self._row is not None
+    def _ack(self, shard: int, row: int) -> None:
         self._acked = True
-        self._load.rows.acked(shard, self._row, self._load.clock())
+        self._load.rows.acked(shard, row, self._load.clock())
 
     def _read(self, cursor: Any, shard: int) -> None:
         load = self._load

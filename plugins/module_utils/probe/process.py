@@ -110,10 +110,9 @@ def start(plan: Plan, stay_with: Process | None) -> tuple[State, bool]:
         _run(plan, dialler, layout, run, ledger, stay_with, tell)
 
     answer = _detached(child, plan.settings.timeout * 2 + 10)
-    if answer != "running":
-        raise ProbeError(f"the probe did not start: {answer or 'its process ended without a word'}")
     state = state_of(plan.directory)
-    assert state is not None
+    if answer != "running" or state is None:
+        raise ProbeError(f"the probe did not start: {answer or 'its process ended without a word'}")
     return state, True
 
 
