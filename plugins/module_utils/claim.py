@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -52,12 +52,17 @@ class Entry:
     server_uuid: str = ""
     position: str = ""
     steps: dict[str, tuple[float, float | None]] = field(default_factory=dict)
+    phases: tuple[tuple[str, str, float, float], ...] = ()  # step, phase, start, seconds
     finished: float | None = None
 
     @property
     def in_flight(self) -> bool:
         """Taken, or about to be, and not brought back yet."""
         return self.finished is None and bool(self.steps)
+
+    def recent(self, now: float) -> bool:
+        """Whether its last step ended within the last quarter of an hour: the reparent before this drain."""
+        return any(done is not None and now - done < 900 for _begun, done in self.steps.values())
 
     def as_dict(self) -> dict[str, Any]:
         """For the annotation and for results."""
@@ -69,6 +74,7 @@ class Entry:
             "server_uuid": self.server_uuid,
             "position": self.position,
             "steps": {step: list(times) for step, times in self.steps.items()},
+            "phases": [list(phase) for phase in self.phases],
             "finished": self.finished,
         }
 
@@ -86,6 +92,7 @@ class Entry:
                 str(step): (float(times[0]), None if times[1] is None else float(times[1]))
                 for step, times in data.get("steps", {}).items()
             },
+            phases=tuple((str(p[0]), str(p[1]), float(p[2]), float(p[3])) for p in data.get("phases", [])),
             finished=None if data.get("finished") is None else float(data["finished"]),
         )
 
@@ -293,46 +300,18 @@ class Claim:
 
     def intend(self, alias: Alias, entry: Entry, step: str) -> Entry:
         """Write that a step is about to be done."""
-        started = Entry(
-            **{**entry.__dict__, "steps": {**entry.steps, step: (self._claims.clock.time(), None)}, "finished": None}
-        )
+        now = self._claims.clock.time()
+        started = replace(entry, steps={**entry.steps, step: (now, None)}, finished=None)
         self.record(alias, started)
         return started
 
-    def did(self, alias: Alias, entry: Entry, step: str) -> Entry:
-        """Write that a step is done."""
+    def did(self, alias: Alias, entry: Entry, step: str, finished: bool = False) -> Entry:
+        """Write that a step is done, and with finished that the tablet is back where it was."""
         now = self._claims.clock.time()
-        done = Entry(**{**entry.__dict__, "steps": {**entry.steps, step: (entry.steps.get(step, (now, None))[0], now)}})
+        begun = entry.steps.get(step, (now, None))[0]
+        done = replace(entry, steps={**entry.steps, step: (begun, now)}, finished=now if finished else entry.finished)
         self.record(alias, done)
         return done
-
-    def finish(self, alias: Alias, entry: Entry, step: str) -> None:
-        """Write that the tablet is back where it was."""
-        now = self._claims.clock.time()
-        self.record(
-            alias,
-            Entry(
-                **{
-                    **entry.__dict__,
-                    "steps": {**entry.steps, step: (entry.steps.get(step, (now, None))[0], now)},
-                    "finished": now,
-                }
-            ),
-        )
-
-    @property
-    def drained_by_us(self) -> dict[Alias, TabletType]:
-        """Original types of the tablets that this claim's journal says were taken by us and not brought back."""
-        return {
-            alias: entry.original_type
-            for alias, entry in self.journal.items()
-            if entry.in_flight and "drain" in entry.steps
-        }
-
-    @property
-    def in_flight(self) -> frozenset[Alias]:
-        """Tablets that were taken and not brought back."""
-        return frozenset(alias for alias, entry in self.journal.items() if entry.in_flight)
 
     def release(self) -> None:
         """Empty the holder and keep the journal."""

@@ -283,10 +283,15 @@ class Session:
         """Bring a drained tablet back into serving; what was done, in words. A red gate never stops this (design rule 9)."""
         try:
             self.change_type(original)
-            self.held.finish(self.alias, self.entry, "put_back")
+            self.did("put_back", finished=True)
         except EdgeError as error:
             return f"it is still DRAINED, putting it back failed: {error}"
         return f"it was put back as {original} because {why}"
+
+    def did(self, step: str, finished: bool = False) -> None:
+        """Journal that a step is done, with the phases that it took."""
+        taken = tuple((self.step, p["phase"], p["started"], p["seconds"]) for p in self.phases.taken)
+        self.held.did(self.alias, replace(self.entry, phases=self.entry.phases + taken), step, finished)
 
     def until(self, look: Callable[[], Look[Any]], what: str, timeout_s: float, every_s: float = 0.2) -> Any:
         """Wait, renewing the claim and telling the operator."""

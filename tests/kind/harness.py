@@ -23,7 +23,7 @@ LAB_JSON = TOP / "build/lab/lab.json"
 OUT = TOP / "build/kind"
 RECAP = re.compile(
     r"^(?P<host>\S+)\s*: ok=(?P<ok>\d+)\s+changed=(?P<changed>\d+)\s+unreachable=(?P<unreachable>\d+)\s+failed=(?P<failed>\d+)",
-    re.M,
+    re.MULTILINE,
 )
 
 

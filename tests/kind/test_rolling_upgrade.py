@@ -76,7 +76,7 @@ def story(lab: Lab) -> Iterator[Story]:
         assert isinstance(journal, dict), f"the first roll ended by itself: {_tail(log)}"
         second = lab.play(PLAYBOOK, name="rerun")
         third = lab.play(PLAYBOOK, name="again")
-    yield Story(check, changes, journal, second, third, ledger, lab.images(), lab.claims_held(), lab.tablets())
+    return Story(check, changes, journal, second, third, ledger, lab.images(), lab.claims_held(), lab.tablets())
 
 
 def _changes(lab: Lab) -> int:

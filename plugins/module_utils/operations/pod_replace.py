@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from .. import gates, labels
@@ -59,7 +60,8 @@ def run(session: Session) -> dict[str, Any]:
             pod = case.tablet.pod
             if pod is None:
                 raise session.failure("its Pod was not found", gate="owner_is_supported")
-            claim.intend(session.alias, session.entry, "replace")
+            leaves_at = case.tablet.mysqld.gtid_executed if case.tablet.mysqld else ""
+            claim.intend(session.alias, replace(session.entry, position=str(leaves_at)), "replace")
             with session.phases.phase("evict"):
                 _evict(session, pod)
             session.state = "it is DRAINED and its Pod was evicted"
@@ -67,7 +69,7 @@ def run(session: Session) -> dict[str, Any]:
         namespace = pod.namespace if pod else session.cluster.scope.namespace
         with session.phases.phase("pod stop and start"):
             new = _wait_new_pod(session, namespace, entry.pod_name or (pod.name if pod else ""), old_uid, wanted)
-        claim.did(session.alias, session.entry, "replace")
+        session.did("replace")
         after = {
             **before,
             "pod_uid": new.uid,

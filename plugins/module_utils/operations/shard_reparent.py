@@ -117,6 +117,7 @@ def _reparent(session: Session, claim: Claim, shard: Shard, before: dict[str, An
         session.state = f"{candidate} was made primary; not every vtgate was seen to agree"
     with session.phases.phase("every vtgate agrees"):
         after_shard = _wait_agreed(session, candidate)
+    session.did("reparent", finished=True)
     lost = _buffer_losses(counters, _buffer_counters(session), f"{session.keyspace}.{session.shard_name}")
     result = session.result(
         True,

@@ -56,7 +56,7 @@ def run(session: Session) -> dict[str, Any]:
             session.hold()
             _wait_idle(session, pod, entry.original_type)
             if session.entry.steps["drain"][1] is None:
-                session.held.did(session.alias, session.entry, "drain")
+                session.did("drain")
             return session.result(False, before, before)
         session.require(gates.DRAIN, case)
         after = {**before, "type": str(TabletType.DRAINED)}
@@ -75,6 +75,7 @@ def run(session: Session) -> dict[str, Any]:
         if pod is None or tablet.mysqld is None or case.wanted is None:
             raise session.failure("its Pod, its mysqld or its owner's revision is not known", gate="owner_is_supported")
         entry = Entry(
+            phases=entry.phases if entry.recent(session.clock.time()) else (),
             original_type=tablet.type,
             wanted=case.wanted.revision,
             pod_name=pod.name,
@@ -83,13 +84,13 @@ def run(session: Session) -> dict[str, Any]:
             position=str(tablet.mysqld.gtid_executed),
         )
         with session.phases.phase("drain"):
-            entry = claim.intend(session.alias, entry, "drain")
+            claim.intend(session.alias, entry, "drain")
             session.change_type(TabletType.DRAINED)
             session.state = f"it is DRAINED (was {tablet.type})"
-            claim.did(session.alias, entry, "drain")
         with session.phases.phase("idle"), ThreadPoolExecutor(1) as aside:
             sessions = aside.submit(_foreign_sessions, session)
             _wait_idle(session, pod, tablet.type)
+        session.did("drain")
         return session.result(True, before, after, transactions=waited, sessions=sessions.result())
 
 

@@ -62,7 +62,7 @@ def run(session: Session) -> dict[str, Any]:
         claim = session.hold()
         if not mine:
             entry = Entry(original_type=original, pod_name=pod.name if pod else "", pod_uid=pod.uid if pod else "")
-        entry = claim.intend(session.alias, entry, "readmit")
+        claim.intend(session.alias, entry, "readmit")
         session.state = f"it is {tablet.type}, its Pod is {pod.name if pod else 'not there'}"
         early: dict[str, Any] = {}
         with session.phases.phase("catch up"):
@@ -79,7 +79,7 @@ def run(session: Session) -> dict[str, Any]:
         if session.params["soak"] > 0:
             with session.phases.phase("soak"):
                 _soak(session)
-        claim.finish(session.alias, session.entry, "readmit")
+        session.did("readmit", finished=True)
         if session.manual:
             claim.release()
         return session.result(
