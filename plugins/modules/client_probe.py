@@ -139,8 +139,6 @@ options:
     description: Seconds by which the servers' clocks may differ from that of the probe, for O(reparents).
     type: float
     default: 0
-extends_documentation_fragment:
-  - vtops.vitess.attributes.actiongroup_vitess
 attributes:
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying target.
