@@ -99,6 +99,14 @@ class Lab:
         )["items"]
         return [item["metadata"]["name"] for item in items if item["spec"].get("holderIdentity")]
 
+    def journal(self) -> dict[str, Any]:
+        """The claims' journals, by alias."""
+        items = json.loads(
+            self.kubectl("get", "lease", "-l", "app.kubernetes.io/managed-by=vtops.vitess", "-o", "json")
+        )["items"]
+        texts = [item["metadata"]["annotations"].get("vtops.vitess/journal") or "{}" for item in items]
+        return {alias: entry for text in texts for alias, entry in json.loads(text).items()}
+
     # -- ansible-playbook
 
     def environment(self) -> dict[str, str]:
@@ -169,6 +177,13 @@ class Ledger:
 
     probe: dict[str, Any] = field(default_factory=dict)
     witness: dict[str, Any] = field(default_factory=dict)
+    out: Path = OUT
+
+    def narrow(self, start: float, end: float) -> None:
+        """Take the witness' lower bound over that time only; seconds since the epoch."""
+        self.witness = _tool(
+            "witness", "summary", "--out", str(self.out / "witness"), "--json", "--from", str(start), "--to", str(end)
+        )
 
 
 def _tool(name: str, *arguments: str) -> dict[str, Any]:
@@ -192,7 +207,7 @@ def watched(lab: Lab, name: str, rate: float = 25.0) -> Iterator[Ledger]:
     out = OUT / name
     vtgates = [f"--vtgate={g['name']}={g['host']}:{g['port']}" for g in lab.facts["vtgates"]]
     table = ["--keyspace", lab.facts["keyspace"], "--table", lab.facts["table"]]
-    ledger = Ledger()
+    ledger = Ledger(out=out)
     _tool("witness", "start", "--lab", str(LAB_JSON), "--out", str(out / "witness"))
     _tool(
         "probe",

@@ -37,19 +37,8 @@ class Story:
     tablets: list[dict[str, Any]]
 
 
-def _journals(lab: Lab) -> dict[str, Any]:
-    items = json.loads(lab.kubectl("get", "lease", "-l", "app.kubernetes.io/managed-by=vtops.vitess", "-o", "json"))[
-        "items"
-    ]
-    return {
-        alias: entry
-        for item in items
-        for alias, entry in json.loads(item["metadata"]["annotations"].get("vtops.vitess/journal") or "{}").items()
-    }
-
-
 def _second_is_replaced(lab: Lab) -> dict[str, Any] | None:
-    journal = _journals(lab)
+    journal = lab.journal()
     flying = [alias for alias, entry in journal.items() if entry["finished"] is None and "replace" in entry["steps"]]
     finished = [alias for alias, entry in journal.items() if entry["finished"]]
     return journal if flying and finished else None
@@ -82,7 +71,7 @@ def story(lab: Lab) -> Iterator[Story]:
 def _changes(lab: Lab) -> int:
     """How many Pods or types differ from the start state: none may, after a check."""
     types = sorted(record["type"] for record in lab.tablets())
-    return len(_journals(lab)) + sum(image.endswith(NEW) for image in lab.images()) + (types != [1, 1, 2, 2, 2, 2])
+    return len(lab.journal()) + sum(image.endswith(NEW) for image in lab.images()) + (types != [1, 1, 2, 2, 2, 2])
 
 
 def _tail(log: Path) -> str:

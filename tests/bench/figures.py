@@ -1,0 +1,69 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From what probe, witness and journal recorded to the figures of one roll (pure)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+KEYS = (
+    "tablets",
+    "requests",
+    "errors",
+    "errors_open_transactions",
+    "longest_write_gap_s",
+    "roll_s",
+    "overhead_s_per_tablet",
+    "wall_over_bound",
+    "acked_lost",
+    "most_away_per_shard",
+)
+WAITS = ("wait for transactions", "wait for the buffer's gap")
+
+
+def figures(
+    probe: dict[str, Any], witness: dict[str, Any], roll_s: float, waits_s: float, tablets: int
+) -> dict[str, Any]:
+    """One roll as design.md section 7 defines its figures. Seconds.
+
+    Overhead: wall time, less the union of the intervals in which the cluster worked as the witness stamped them, less the
+    waits for clients' transactions and for the buffer's minimum gap.
+    """
+    bound = float(witness["bound_s"])
+    overhead = max(0.0, roll_s - bound - waits_s)
+    return {
+        "tablets": tablets,
+        "requests": probe["requests"],
+        "errors": probe["errors"],
+        "errors_open_transactions": probe["errors_open_transactions"],
+        "longest_write_gap_s": round(probe["longest_write_gap_s"], 3),
+        "roll_s": round(roll_s, 1),
+        "overhead_s_per_tablet": round(overhead / tablets, 2) if tablets else None,
+        "wall_over_bound": round(roll_s / (bound + waits_s), 3) if bound + waits_s else None,
+        "acked_lost": probe["acked_lost"],
+        "most_away_per_shard": witness["most_away_per_shard"],
+    }
+
+
+def waits_of(journal: dict[str, Any]) -> dict[str, float]:
+    """Seconds by kind of wait that a roll spent for its clients, from the journal's phases."""
+    waited = dict.fromkeys(WAITS, 0.0)
+    for entry in journal.values():
+        for _step, phase, _start, seconds in entry.get("phases", []):
+            if phase in waited:
+                waited[phase] += float(seconds)
+    return {kind: round(seconds, 2) for kind, seconds in waited.items()}
+
+
+def table(rolls: dict[str, dict[str, Any]]) -> str:
+    """A Markdown table, one column per roll."""
+    names = list(rolls)
+    lines = ["| | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
+    lines += [f"| {key} | " + " | ".join(_cell(rolls[name][key]) for name in names) + " |" for key in KEYS]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)

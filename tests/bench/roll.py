@@ -1,0 +1,98 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""C(python -m tests.bench.roll [--only vtops]): the same upgrade of the lab by kubectl rollout restart and by this collection, under the same probe."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.kind.harness import OUT, TOP, Lab, watched
+
+from .figures import figures, table, waits_of
+
+OLD, NEW = "23.0.3", "24.0.2"
+RESULT = TOP / "build/bench/roll.json"
+PAGE = TOP / "docs/benchmarks.md"
+START, END = "<!-- roll -->", "<!-- /roll -->"
+FLAGS = "vtgate: --enable-buffer --buffer-window=10s --buffer-max-failover-duration=10s --buffer-min-time-between-failovers=20s"
+
+
+def naive(lab: Lab) -> None:
+    """kubectl rollout restart of both StatefulSets, put to RollingUpdate, and the wait for its end."""
+    sets = lab.kubectl("get", "sts", "-l", "planetscale.com/component=vttablet", "-o", "name").split()
+    lab.kubectl("rollout", "restart", *sets)
+    for name in sets:
+        lab.kubectl("rollout", "status", name, "--timeout=600s")
+
+
+def vtops(lab: Lab) -> None:
+    """Our playbook."""
+    played = lab.play("vtops.vitess.rolling_upgrade", name="bench")
+    if played.returncode:
+        raise RuntimeError(played.text[-2000:])
+
+
+def measure(lab: Lab, name: str, roll: Callable[[Lab], None], rate: float) -> dict[str, Any]:
+    """One roll from the same start state, and half a minute after it: the naive one's errors go on past its end."""
+    lab.command("fleet", "--tablets", OLD)
+    lab.command("fleet", "--tablets", NEW, "--spec-only")
+    if roll is naive:
+        lab.command("strategy", "RollingUpdate")
+    try:
+        with watched(lab, f"bench-{name}", rate) as ledger:
+            time.sleep(5)
+            started = time.time()
+            roll(lab)
+            ended = time.time()
+            time.sleep(30 if roll is naive else 5)
+    finally:
+        if roll is naive:
+            lab.command("strategy", "OnDelete")
+    ledger.narrow(started, ended)
+    waits = waits_of(lab.journal())
+    result = figures(
+        ledger.probe, ledger.witness, ended - started, sum(waits.values()), len(ledger.witness["replacements"])
+    )
+    (OUT / f"bench-{name}" / "figures.json").write_text(json.dumps({**result, "waits_s": waits}, indent=2))
+    return result
+
+
+def main() -> int:
+    """Measure, print the table, write it down."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rate", type=float, default=25.0, help="requests/s per kind and vtgate")
+    options.add_argument("--only", choices=["naive", "vtops"])
+    chosen = options.parse_args()
+    lab = Lab()
+    ways: dict[str, Callable[[Lab], None]] = {"naive": naive, "vtops": vtops}
+    rolls = {name: measure(lab, name, roll, chosen.rate) for name, roll in ways.items() if chosen.only in (None, name)}
+    text = table(rolls)
+    print(text)
+    if not chosen.only:
+        RESULT.parent.mkdir(parents=True, exist_ok=True)
+        RESULT.write_text(json.dumps(rolls, indent=2) + "\n")
+        write_page(
+            PAGE,
+            f"{text}\n\nsoak off; flags that differ from Vitess' defaults: {FLAGS}; {chosen.rate:g} requests/s per kind and vtgate, 2 vtgates.",
+        )
+    return 0
+
+
+def write_page(page: Path, text: str) -> None:
+    """Put the table between the page's markers."""
+    whole = page.read_text(encoding="utf-8")
+    head, _start, rest = whole.partition(START)
+    _old, _end, tail = rest.partition(END)
+    page.write_text(f"{head}{START}\n{text}\n{END}{tail}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
