@@ -200,12 +200,7 @@ def run(lab_file: Path, out: Path, deadline: float) -> None:
     topology.start()
     _first(topology, FIRST_LOOKS)
     kubernetes = Kubernetes(lab)
-    pods = {
-        alias: pod
-        for alias, record in topology.tablets.items()
-        if (pod := kubernetes.pod_addresses.get(record.hostname.split(".")[0]))
-        or (pod := kubernetes.pod_addresses.get(record.hostname))
-    }
+    pods = kubernetes.pods_of(topology.tablets)
     lost = sorted(set(topology.tablets) - set(pods))
     if lost or not pods:
         raise WitnessError(f"no Pod is known for {', '.join(lost) or 'any tablet'}")

@@ -47,6 +47,8 @@ class Lab:
     """Name, host, port."""
     etcd: str
     """The Pod of the topology server."""
+    pods: dict[str, str]
+    """Pod by alias, where the lab says so: for a tablet that is down when the witness starts."""
     user: str | None = None
     password: str | None = None
 
@@ -69,6 +71,7 @@ class Lab:
                 for gate in lab["vtgates"]
             ),
             etcd=str(lab.get("etcd_pod", "etcd-0")),
+            pods={alias: str(tablet["pod"]) for alias, tablet in lab.get("tablets", {}).items()},
             user=lab.get("vtgate_user"),
             password=lab.get("vtgate_password"),
         )
@@ -427,17 +430,23 @@ class Kubernetes:
             Watch("leases", within(leases.list_namespaced_lease), object_seen("lease")),
             Watch("statefulsets", within(apps.list_namespaced_stateful_set), object_seen("statefulset")),
         ]
-        self.pod_addresses = self._addresses(core, lab)
+        self._core, self._lab = core, lab
 
-    @staticmethod
-    def _addresses(core: Any, lab: Lab) -> dict[str, str]:
-        answer = json.loads(core.list_namespaced_pod(lab.namespace, _preload_content=False).data)
-        found: dict[str, str] = {}
+    def pods_of(self, tablets: dict[str, TabletRecord]) -> dict[str, str]:
+        """The Pod of each tablet, by the host in its record (a Pod's name or address), else as the lab says."""
+        raw: Any = self._core.list_namespaced_pod(self._lab.namespace, _preload_content=False)
+        answer = json.loads(raw.data)
+        known: dict[str, str] = {}
         for item in answer["items"]:
             name = item["metadata"]["name"]
-            found[name] = name
-            if address := item.get("status", {}).get("podIP"):
-                found[address] = name
+            known[name] = name
+            if address := item["status"].get("podIP"):
+                known[address] = name
+        found: dict[str, str] = {}
+        for alias, record in tablets.items():
+            pod = known.get(record.hostname) or known.get(record.hostname.split(".")[0]) or self._lab.pods.get(alias)
+            if pod is not None:
+                found[alias] = pod
         return found
 
 
