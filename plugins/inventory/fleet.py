@@ -39,6 +39,7 @@ namespace: vitess
 """
 
 import re
+import sys
 from typing import Any
 
 from ansible.errors import AnsibleParserError
@@ -88,7 +89,7 @@ class InventoryModule(BaseInventoryPlugin):
                 self.inventory.add_group(group)
                 self.inventory.add_host(alias, group=group)
             self.inventory.set_variable(alias, "ansible_connection", "local")
-            self.inventory.set_variable(alias, "ansible_python_interpreter", "{{ ansible_playbook_python }}")
+            self.inventory.set_variable(alias, "ansible_python_interpreter", sys.executable)
             self.inventory.set_variable(alias, "vitess_cluster", cluster)
             for name in HOST_VARS:
                 self.inventory.set_variable(alias, f"vitess_{name}", tablet[name])

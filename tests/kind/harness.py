@@ -116,7 +116,6 @@ class Lab:
             "ANSIBLE_COLLECTIONS_PATH": str(TOP / "build/collections"),
             "ANSIBLE_HOME": str(TOP / "build/ansible"),
             "ANSIBLE_NOCOLOR": "1",
-            "ANSIBLE_INVENTORY_ENABLED": "vtops.vitess.fleet,auto,yaml,ini",
             "PYTHONUNBUFFERED": "1",
         }
 
