@@ -351,7 +351,7 @@ class Watch(threading.Thread):
             _preload_content=False,
             _request_timeout=(10, 300),
         )
-        for line in iter_resp_lines(answer):  # type: ignore[no-untyped-call]
+        for line in iter_resp_lines(answer):
             if self.stop.is_set():
                 return
             change = json.loads(line)
@@ -418,7 +418,7 @@ class Kubernetes:
 
     def __init__(self, lab: Lab) -> None:
         """Reads the kubeconfig."""
-        api = kubernetes_config.new_client_from_config(lab.kubeconfig, lab.context)  # type: ignore[no-untyped-call]
+        api = kubernetes_config.new_client_from_config(lab.kubeconfig, lab.context)
         core, apps = kubernetes_client.CoreV1Api(api), kubernetes_client.AppsV1Api(api)
         leases = kubernetes_client.CoordinationV1Api(api)
 

@@ -49,7 +49,9 @@ def parser() -> argparse.ArgumentParser:
     stop_it.add_argument("--wait", type=float, default=120.0, help="seconds")
     sum_up = commands.add_parser("summary", parents=[ledger, login], help="print the summary, also of a running probe")
     for command in (stop_it, sum_up):
-        command.add_argument("--reparents", help="JSON file: list of {keyspace, shard, start, end}")
+        command.add_argument(
+            "--reparents", help="JSON file: a list of {keyspace, shard, start, end}, or a summary of the witness"
+        )
         command.add_argument("--clock-margin", type=float, default=0.0, help="seconds")
     return top
 
@@ -94,7 +96,9 @@ def _answer(options: argparse.Namespace) -> dict[str, Any]:
     reparents: list[Reparent] = []
     if options.reparents:
         with open(options.reparents, encoding="utf-8") as file:
-            reparents = reparents_from(json.load(file))
+            given = json.load(file)
+        listed = given["reparents"] if isinstance(given, dict) else given
+        reparents = reparents_from([reparent for reparent in listed if reparent.get("planned", True)])
     if options.command == "stop":
         stop(directory, options.wait)
         return summary(directory, reparents, options.clock_margin).as_dict()
