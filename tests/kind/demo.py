@@ -16,10 +16,14 @@ def story(played: Played, ledger: Ledger) -> str:
     probe, witness = ledger.probe, ledger.witness
     lines = [
         f"rolled {len(witness['replacements'])} tablets in {played.seconds:.0f} s, exit code {played.returncode}",
-        f"requests {probe['requests']:,}, errors {probe['errors']}, "
-        f"transactions that were open across a reparent {probe['errors_open_transactions']}",
-        f"longest write gap {probe['longest_write_gap_s']:.2f} s, stale reads {probe['stale_reads']}, "
-        f"acknowledged writes {probe['acked']:,}, lost {probe['acked_lost']}",
+        (
+            f"requests {probe['requests']:,}, errors {probe['errors']}, "
+            f"transactions that were open across a reparent {probe['errors_open_transactions']}"
+        ),
+        (
+            f"longest write gap {probe['longest_write_gap_s']:.2f} s, stale reads {probe['stale_reads']}, "
+            f"acknowledged writes {probe['acked']:,}, lost {probe['acked_lost']}"
+        ),
         f"most tablets of a shard away at once: {witness['most_away_per_shard']}",
     ]
     lines += [f"  {kind}: {text}" for kind, text in sorted(probe["latency"].items())]
