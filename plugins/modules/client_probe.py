@@ -384,7 +384,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "login_client_cert": {"type": "path"},
     "login_client_key": {"type": "path", "no_log": False},
     "login_check_hostname": {"type": "bool"},
-    "keyspace": {"type": "str"},
+    "keyspace": {"type": "str", "no_log": False},
     "table": {"type": "str"},
     "rate": {"type": "float", "default": 25},
     "fresh_share": {"type": "float", "default": 0.2},
@@ -396,7 +396,12 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
         "type": "list",
         "elements": "dict",
         "default": [],
-        "options": {name: {"type": "str", "required": True} for name in ("keyspace", "shard", "start", "end")},
+        "options": {
+            "keyspace": {"type": "str", "required": True, "no_log": False},
+            "shard": {"type": "str", "required": True},
+            "start": {"type": "str", "required": True},
+            "end": {"type": "str", "required": True},
+        },
     },
     "clock_margin": {"type": "float", "default": 0},
 }
