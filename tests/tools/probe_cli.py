@@ -1,7 +1,7 @@
 # Copyright (c) 2026, vtops contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The probe from a shell, for tests and benchmarks: C(python -m ...module_utils.probe.cli)."""
+"""The probe from a shell, for tests and benchmarks: tests/tools/probe calls it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .ancestry import process
-from .load import Settings
-from .process import READ_BACK, Plan, start, stop, summary
-from .summary import Reparent
-from .times import reparents_from
-from .vtgate import HAS_PYMYSQL, Dialler, Login, ProbeError, parse_targets, rows_found
+from probe.ancestry import process
+from probe.load import Settings
+from probe.process import READ_BACK, Plan, start, stop, summary
+from probe.summary import Reparent
+from probe.times import reparents_from
+from probe.vtgate import HAS_PYMYSQL, Dialler, Login, ProbeError, parse_targets, rows_found
 
-PASSWORD_VARIABLE = "VTOPS_PROBE_PASSWORD"  # noqa: S105 - its name, not its value
+PASSWORD_VARIABLE = "VTOPS_PROBE_PASSWORD"
 """The environment variable that holds the password: none is taken on the command line."""
 
 
