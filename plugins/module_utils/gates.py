@@ -332,13 +332,17 @@ def new_pod_has_a_place(case: Case) -> Verdict:
 
 def no_errant_gtid(case: Case) -> Verdict:
     """The tablet has executed nothing that the primary has not: a restarted vttablet with an errant GTID refuses to start (vitess#16833)."""
-    tablet, primary = case.tablet, case.primary
-    if tablet.mysqld is None or primary is None or primary.mysqld is None:
-        return _verdict(no_errant_gtid, "its or the primary's GTID set is not known", "")
+    return _verdict(no_errant_gtid, errant_problem(case.tablet, case.primary), "none")
+
+
+def errant_problem(tablet: Tablet, primary: Tablet | None) -> str:
+    """What the tablet has executed that the primary has not, or that this is not known; empty if there is nothing."""
+    if tablet.mysqld is None or primary is None or primary.mysqld is None or not primary.mysqld.server_uuid:
+        return "its or the primary's GTID set is not known"
     errant = tablet.mysqld.gtid_executed.minus(primary.mysqld.gtid_executed)
     # The primary is read in parallel and moves on: only what another server wrote is errant.
     foreign = [key for key, _spans in errant.intervals if not key.startswith(primary.mysqld.server_uuid.lower())]
-    return _verdict(no_errant_gtid, f"errant GTIDs {errant}" if foreign else "", "none")
+    return f"errant GTIDs {errant}" if foreign else ""
 
 
 def drained_by_this_roll(case: Case) -> Verdict:
@@ -379,6 +383,8 @@ def candidate_problems(case: Case, candidate: Tablet) -> list[str]:
         problems.append(f"another cell than {case.alias.cell}")
     if not within_lag(candidate, case.max_lag_s):
         problems.append("replication does not run or lags")
+    if errant := errant_problem(candidate, case.primary):
+        problems.append(errant)
     problems.extend(away_reasons(case.shard, candidate))
     if case.wanted is not None and not case.wanted.met_by(candidate.pod):
         problems.append(NOT_AS_WANTED)

@@ -34,7 +34,7 @@ class GtidSet:
                 continue
             source, *fields = part.strip().split(":")
             key = source.lower()
-            if not fields:
+            if not fields or not fields[-1][:1].isdigit():
                 raise ValueError(f"not a GTID set: {text!r}")
             for field in fields:
                 if not field[:1].isdigit():
