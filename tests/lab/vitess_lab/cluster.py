@@ -48,8 +48,9 @@ class Cluster:
         }
 
     def images_on(self, node: str) -> set[str]:
-        listed = json.loads(output(["docker", "exec", node, "crictl", "images", "--output", "json"]))
-        return {tag.split("/", 1)[-1].removeprefix("library/") for image in listed["images"] for tag in image["repoTags"]}
+        """Short names: without the registry that containerd puts before them."""
+        names = output(["docker", "exec", node, "ctr", "--namespace", "k8s.io", "images", "list", "--quiet"])
+        return {name.split("/", 1)[-1].removeprefix("library/") for name in names.split()}
 
     def load(self, tars: dict[str, Path]) -> None:
         """Gives the workers the images that they lack, all nodes at once."""

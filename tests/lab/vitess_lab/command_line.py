@@ -46,7 +46,7 @@ def up(arguments: argparse.Namespace, stages: Stages) -> None:
     with stages.stage("images on the nodes"):
         kind_cluster.load(tars)
     vitess = fleet.Fleet(kind_cluster, stages)
-    if vitess.is_laid() and _fits(vitess, arguments):
+    if vitess.is_whole() and _fits(vitess, arguments):
         vitess.wait_serving()
     else:
         vitess.lay_foundation(stable_addresses=arguments.stable_addresses)

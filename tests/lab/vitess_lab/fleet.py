@@ -16,6 +16,7 @@ from .cluster import CONTROL_PLANE, Cluster
 from .console import LabError, Stages, run, wait_until
 
 STABLE_ADDRESSES = "vtops-lab/stable-addresses"
+WHOLE = "vtops-lab/whole"
 SERVING_LIMIT_S = 240
 
 
@@ -26,8 +27,9 @@ class Fleet:
 
     # -- what there is
 
-    def is_laid(self) -> bool:
-        return bool(self._kubectl("get", "statefulsets", *[s.owner for s in layout.SHARDS], check=False))
+    def is_whole(self) -> bool:
+        """Whether the shards were made to the end: an interrupted make_anew leaves what must be made again."""
+        return self._annotation(WHOLE) == "true"
 
     def spec_version(self) -> str:
         """The version in the tablets' specs, which is what a roll goes to."""
@@ -41,8 +43,7 @@ class Fleet:
         return _vitess_version(self._get("statefulset", "vtgate")["spec"]["template"])
 
     def has_stable_addresses(self) -> bool:
-        namespace = self._get("namespace", layout.NAMESPACE)
-        return namespace["metadata"].get("annotations", {}).get(STABLE_ADDRESSES) == "true"
+        return self._annotation(STABLE_ADDRESSES) == "true"
 
     # -- bringing it up
 
@@ -57,6 +58,7 @@ class Fleet:
     def make_anew(self, tablets: str, control: str) -> None:
         """Shards without a past: empty volumes, new topology records, the first tablet of each the primary."""
         with self._stage("old tablets go"):
+            self._annotate(WHOLE, "false")
             self._cluster.apply(manifests.control(control, vtorc_replicas=0))
             self._remove_tablets()
         with self._stage("vtctld"):
@@ -73,6 +75,7 @@ class Fleet:
             self._kubectl("delete", "pods", "--selector", layout.VTGATE_SELECTOR, "--grace-period", "1")
             self._cluster.apply(manifests.control(control, vtorc_replicas=1))
         self.wait_serving()
+        self._annotate(WHOLE, "true")
 
     def set_spec(self, tablets: str) -> None:
         """Under OnDelete nothing restarts: this is how a roll's target is set."""
@@ -136,7 +139,7 @@ class Fleet:
         else:
             self._vtctl("CreateKeyspace", "--durability-policy=semi_sync", layout.KEYSPACE)
         shards = [f"{layout.KEYSPACE}/{shard.name}" for shard in layout.SHARDS]
-        known = set(json.loads(self._vtctl("FindAllShardsInKeyspace", layout.KEYSPACE) or "{}"))
+        known = json.loads(self._vtctl("FindAllShardsInKeyspace", layout.KEYSPACE)).get("shards", {})
         gone = [shard for shard in shards if shard.partition("/")[2] in known]
         if gone:
             self._vtctl("DeleteShards", "--recursive", "--even-if-serving", "--force", *gone)
@@ -159,23 +162,26 @@ class Fleet:
 
     # -- looks: what is missing, or an empty string
 
-    def _not_ready(self, selector: str, count: int, version: str) -> str:
+    def _not_ready(self, selector: str, count: int, version: str = "") -> str:
+        """Of any version, or of that one alone."""
         pods = [
             pod
             for pod in self._get("pods", "--selector", selector)["items"]
-            if "deletionTimestamp" not in pod["metadata"] and _vitess_version(pod) == version
+            if "deletionTimestamp" not in pod["metadata"] and version in ("", _vitess_version(pod))
         ]
         ready = sum(_is_ready(pod) for pod in pods)
         return "" if ready == count == len(pods) else f"{ready} of {count} Pods Ready ({selector})"
 
     def _unregistered(self) -> str:
         answer = self._vtctl("GetTablets", "--keyspace", layout.KEYSPACE, "--format", "json", check=False)
-        known = {f"{t['alias']['cell']}-{t['alias']['uid']:010d}" for t in json.loads(answer or "[]")}
+        known = {f"{t['alias']['cell']}-{t['alias']['uid']:010d}" for t in json.loads(answer or "null") or ()}
         late = [tablet.pod for tablet in layout.TABLETS if tablet.alias not in known]
         return f"not in the topology yet: {', '.join(late)}" if late else ""
 
     def _not_serving(self) -> str:
-        if late := self._not_ready(layout.TABLET_SELECTOR, len(layout.TABLETS), self.spec_version()):
+        if late := self._not_ready(layout.TABLET_SELECTOR, len(layout.TABLETS)):
+            return late
+        if late := self._not_ready(layout.VTORC_SELECTOR, 1):
             return late
         for vtgate, port in layout.VTGATE_PORTS.items():
             rows = self._tablets_at(vtgate)
@@ -218,6 +224,14 @@ class Fleet:
     def _vtctl(self, *arguments: str, check: bool = True) -> str:
         command = ["vtctldclient", "--server", "localhost:15999", *arguments]
         return self._kubectl("exec", "deployment/vtctld", "--", *command, check=check)
+
+    def _annotation(self, name: str) -> str:
+        namespaces = self._cluster.get("namespaces")["items"]
+        found = [item["metadata"] for item in namespaces if item["metadata"]["name"] == layout.NAMESPACE]
+        return str(found[0].get("annotations", {}).get(name, "")) if found else ""
+
+    def _annotate(self, name: str, value: str) -> None:
+        self._cluster.kubectl("annotate", "--overwrite", "namespace", layout.NAMESPACE, f"{name}={value}")
 
     def _etcd_image(self) -> str:
         """The topology runs on the image that the control plane brought along."""

@@ -32,12 +32,11 @@ def foundation(*, etcd_image: str, stable_addresses: bool) -> str:
 
 def control(version: str, *, vtorc_replicas: int) -> str:
     """vtctld, vtorc and the vtgates."""
+    vtorc = _filled(
+        "vtorc", control_version=version, vtorc_replicas=vtorc_replicas, version_flags=versions.VTORC_FLAGS[version]
+    )
     return _joined(
-        [
-            _filled("vtctld", control_version=version),
-            _filled("vtorc", control_version=version, vtorc_replicas=vtorc_replicas),
-            _filled("vtgate", control_version=version),
-        ]
+        [_filled("vtctld", control_version=version), vtorc, _filled("vtgate", control_version=version)]
     )
 
 

@@ -25,6 +25,8 @@ OLDEST_VITESS = VITESS[0]
 # What a version's tablets are started with beyond the common flags. With the look-up a tablet that was DRAINED comes
 # back DRAINED: readmission is ours to decide ("held").
 TABLET_FLAGS = {"23.0.3": "", "24.0.2": "--init-tablet-type-lookup"}
+# vtorc knows its cell from 24 on, and refuses the flag before.
+VTORC_FLAGS = {"23.0.3": "", "24.0.2": "--cell zone1"}
 
 
 def vitess_module(version: str) -> str:
