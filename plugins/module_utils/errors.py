@@ -60,10 +60,9 @@ class StepFailure(Exception):
 
     def message(self) -> str:
         """One line of at most 199 characters: tablet, step, reason, next command."""
-        head = f"{self.tablet}: {self.step}: "
-        tail = f" | next: {self.next_command}"
+        tablet, reason, command = (" ".join(text.split()) for text in (self.tablet, self.reason, self.next_command))
+        head, tail = f"{tablet}: {self.step}: ", f" | next: {command}"
         room = max(40, MSG_LIMIT - len(head) - len(tail))
-        reason = " ".join(self.reason.split())
         if len(reason) > room:
             reason = reason[: room - 1] + "…"
         return (head + reason + tail)[:MSG_LIMIT]
@@ -71,7 +70,7 @@ class StepFailure(Exception):
     def as_dict(self) -> dict[str, Any]:
         """The structured failure of the result, under 2 KB."""
         out: dict[str, Any] = {
-            "tablet": self.tablet,
+            "tablet": self.tablet[:100],
             "step": self.step,
             "gate": self.gate,
             "reason": self.reason[:600],
