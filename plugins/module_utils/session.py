@@ -275,8 +275,10 @@ class Session:
         self.held.renew()
         try:
             self.cluster.vtctld.change_type(self.alias, wanted)
-        except (OutcomeUnknown, Refused):
+        except (OutcomeUnknown, Refused) as error:
             if self.cluster.vtctld.tablet(self.alias).type != wanted:
+                if isinstance(error, OutcomeUnknown):
+                    self.state = f"its change to {wanted} was sent, whether it comes is not known"
                 raise
 
     def put_back(self, original: TabletType, why: str) -> str:

@@ -54,7 +54,8 @@ def run(session: Session) -> dict[str, Any]:
             if session.params["_check_mode"]:
                 return session.result(False, before, before)
             session.hold()
-            _wait_idle(session, pod, entry.original_type)
+            if pod is not None and not pod.terminating:
+                _wait_idle(session, pod, entry.original_type)
             if session.entry.steps["drain"][1] is None:
                 session.did("drain")
             return session.result(False, before, before)
@@ -127,10 +128,8 @@ def _wait_transactions(session: Session, pod: Pod) -> dict[str, Any]:
     return {"policy": policy, "cut": 0}
 
 
-def _wait_idle(session: Session, pod: Pod | None, original: TabletType) -> None:
+def _wait_idle(session: Session, pod: Pod, original: TabletType) -> None:
     """All serving pools are 0 for N looks in a row; a counter that is missing is red. Else put it back and fail."""
-    if pod is None:
-        return
     needed, zeros = session.params["idle_samples"], 0
 
     def look() -> Look[bool]:
