@@ -1,0 +1,164 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What turns each gate red in a whole fleet: one fault per gate at least, broken where it would break in reality."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.vtops.vitess.plugins.module_utils.gates import Gate
+from ansible_collections.vtops.vitess.tests.unit.factories import EXECUTED, PRIMARY, REPLICA, SIBLING, uuid_of
+from ansible_collections.vtops.vitess.tests.unit.fakes import World
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is broken, the gate that must name it, and a part of what it says."""
+
+    gate: str
+    name: str
+    reason: str
+    breaks: Callable[[World], Any] = lambda _world: None
+    params: dict[str, Any] = field(default_factory=dict)
+
+
+def needs_every_gate(step: tuple[Gate, ...], faults: Iterable[Fault]) -> None:
+    """Fails where a gate of the step has no fault."""
+    assert {gate.__name__ for gate in step} == {fault.gate for fault in faults}
+
+
+def _set(subject: Callable[[World], Any], **changes: Any) -> Callable[[World], None]:
+    def breaks(world: World) -> None:
+        for name, value in changes.items():
+            setattr(subject(world), name, value)
+
+    return breaks
+
+
+def _tablet(alias: Any, **changes: Any) -> Callable[[World], None]:
+    return _set(lambda world: world.tablet(alias), **changes)
+
+
+def _slow(world: World) -> None:
+    world.before("GetTablets", lambda: world.clock.pass_(2.5), times=99)
+
+
+def _not_ready(world: World) -> None:
+    world.pods["commerce-x-80-103"]["status"]["conditions"][0]["status"] = "False"
+
+
+def _owner(*path: str, value: Any) -> Callable[[World], None]:
+    def breaks(world: World) -> None:
+        item = world.stateful_sets["commerce-x-80"]
+        for key in path[:-1]:
+            item = item[key]
+        item[path[-1]] = value
+
+    return breaks
+
+
+def _image(image: str) -> Callable[[World], None]:
+    def breaks(world: World) -> None:
+        for container in world.stateful_sets["commerce-x-80"]["spec"]["template"]["spec"]["containers"]:
+            container["image"] = image
+
+    return breaks
+
+
+def _no_vtgate(world: World) -> None:
+    for vtgate in world.vtgates:
+        del world.pods[vtgate.name]
+
+
+def _cordoned(world: World) -> None:
+    world.nodes["worker-1"]["spec"]["unschedulable"] = True
+
+
+def _without_route(alias: Any, vtgate: int) -> Callable[[World], None]:
+    return lambda world: world.vtgates[vtgate].instead.update({alias: []})
+
+
+def _only_rdonly(world: World) -> None:
+    world.tablet(REPLICA).type = "RDONLY"
+
+
+# Each holds for the drain of REPLICA. A gate may name more than one fault; the first red gate is the one that is named.
+ANY_ACT = (
+    Fault("evidence_is_fresh", "every read takes over 2 s", "over 2 s", _slow),
+    Fault(
+        "one_tablet_of_shard_in_batch",
+        "two tablets of the shard in the play's batch",
+        "set serial: 1",
+        params={"batch": [str(PRIMARY), str(REPLICA), str(SIBLING)]},
+    ),
+    Fault(
+        "every_vtgate_answers",
+        "one is down",
+        "vtgate-1: vtgate-1: connection refused",
+        _set(lambda w: w.vtgates[1], down=True),
+    ),
+    Fault("every_vtgate_answers", "credentials refused", "Access denied", _set(lambda w: w.vtgates[0], denies=True)),
+    Fault("every_vtgate_answers", "none is found", "no vtgate was found", _no_vtgate),
+    Fault(
+        "shard_has_healthy_primary",
+        "the primary takes no writes",
+        "mysqld of zone1-0000000101 is read_only",
+        _tablet(PRIMARY, read_only=True),
+    ),
+    Fault(
+        "shard_has_healthy_primary",
+        "the primary's mysqld is silent",
+        "does not answer",
+        _tablet(PRIMARY, mysqld_error="no route to host"),
+    ),
+    Fault("shard_has_healthy_primary", "no primary", "has no primary", lambda w: w.primaries.update({"-80": None})),
+    Fault("no_foreign_drain", "vtorc drained a sibling", "DRAINED by somebody else", _tablet(SIBLING, type="DRAINED")),
+    Fault("no_other_tablet_away", "a sibling's Pod is not Ready", "zone1-0000000103 is away", _not_ready),
+    Fault(
+        "no_other_tablet_away",
+        "one vtgate does not see a sibling",
+        "vtgate-1 does not know it",
+        _without_route(SIBLING, 1),
+    ),
+)
+
+OWNER = (
+    Fault(
+        "owner_is_supported",
+        "RollingUpdate",
+        "would race this roll",
+        _owner("spec", "updateStrategy", value={"type": "RollingUpdate"}),
+    ),
+    Fault("owner_is_observed", "the controller lags", "lags generation 3", _owner("metadata", "generation", value=3)),
+    Fault(
+        "spec_is_as_planned",
+        "the spec changed in mid-roll",
+        "this roll was started for new",
+        _owner("status", "updateRevision", value="newer"),
+        {"wanted_revision": "new"},
+    ),
+    Fault("version_step_is_allowed", "a major is skipped", "skips a major version", _image("vitess/lite:v25.0.0")),
+    Fault("new_pod_has_a_place", "the volume's node is cordoned", "worker-1 is cordoned", _cordoned),
+)
+
+DRAIN_FAULTS = (
+    *ANY_ACT,
+    *OWNER,
+    Fault("no_backup_or_restore", "it is backed up", "is BACKUP", _tablet(REPLICA, type="BACKUP")),
+    Fault("not_primary", "its mysqld takes writes", "not read_only", _tablet(REPLICA, read_only=False)),
+    Fault("no_foreign_drain", "vtorc drained it", "DRAINED by somebody else", _tablet(REPLICA, type="DRAINED")),
+    Fault("serving_route_remains", "the only RDONLY", "no other RDONLY", _only_rdonly),
+    Fault("serving_route_remains", "the sibling lags", "zone1-0000000103 lags 60", _tablet(SIBLING, lag=60.0)),
+    Fault("serving_route_remains", "the sibling's SQL thread stopped", "no other REPLICA", _tablet(SIBLING, sql=False)),
+    Fault("enough_ackers_remain", "the last acker", "writes would hang", _tablet(SIBLING, semi_sync=False)),
+    Fault(
+        "no_errant_gtid",
+        "it wrote by itself",
+        "errant GTIDs",
+        _tablet(REPLICA, gtid=f"{EXECUTED},{uuid_of(REPLICA)}:1"),
+    ),
+)

@@ -1,0 +1,348 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ansible_collections.vtops.vitess.plugins.module_utils import gates, labels
+from ansible_collections.vtops.vitess.plugins.module_utils.errors import (
+    OutcomeUnknown,
+    Refused,
+    StepFailure,
+    Unreachable,
+)
+from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias, TabletType
+from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING, uuid_of
+from ansible_collections.vtops.vitess.tests.unit.fakes import World
+from ansible_collections.vtops.vitess.tests.unit.operations.faults import DRAIN_FAULTS, Fault, needs_every_gate
+
+DRAINED = "ChangeTabletType zone1-0000000102 drained"
+PUT_BACK = "ChangeTabletType zone1-0000000102 replica"
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+# -- what it does
+
+
+def test_takes_a_replica_out_of_serving_and_says_what_it_was(world: World) -> None:
+    result = world.run("tablet_drain")
+    assert world.acts == [DRAINED]
+    assert world.tablet(REPLICA).type == "DRAINED"
+    assert (result["changed"], result["before"]["type"], result["after"]["type"]) == (True, "REPLICA", "DRAINED")
+    assert result["sessions"] == ["backup Query x1"]
+    assert {verdict["verdict"] for verdict in result["gates"]} == {"pass"}
+
+
+def test_writes_what_it_is_about_to_do_with_the_original_type_before_and_that_it_is_done_after(world: World) -> None:
+    before: list[Any] = []
+    world.before("ChangeTabletType", lambda: before.append(world.journal[REPLICA]))
+    world.run("tablet_drain")
+    (intent,), done = before, world.journal[REPLICA]
+    assert (intent.original_type, intent.steps["drain"][1]) == (TabletType.REPLICA, None)
+    assert (intent.server_uuid, intent.position) == (uuid_of(REPLICA), f"{uuid_of(PRIMARY)}:1-100")
+    assert (intent.pod_name, intent.wanted) == ("commerce-x-80-102", "new")
+    assert done.steps["drain"][1] is not None
+    assert done.in_flight
+
+
+def test_names_the_tablet_on_its_volume_claim_while_it_is_healthy(world: World) -> None:
+    world.run("tablet_drain")
+    annotations = world.claims["data-commerce-x-80-102"]["metadata"]["annotations"]
+    assert annotations == {labels.TABLET: "zone1-0000000102", labels.TOPOLOGY: "vitess"}
+
+
+def test_check_mode_writes_nothing_at_all_and_predicts_the_change(world: World) -> None:
+    result = world.run("tablet_drain", check=True)
+    assert world.calls == []
+    assert (result["changed"], result["after"]["type"]) == (True, "DRAINED")
+
+
+def test_a_second_run_changes_nothing(world: World) -> None:
+    world.run("tablet_drain")
+    world.calls.clear()
+    result = world.run("tablet_drain")
+    assert world.acts == []
+    assert result["changed"] is False
+
+
+def test_a_second_run_in_check_mode_writes_nothing(world: World) -> None:
+    world.run("tablet_drain")
+    world.calls.clear()
+    assert world.run("tablet_drain", check=True)["changed"] is False
+    assert world.calls == []
+
+
+def test_a_tablet_whose_pod_was_replaced_already_is_not_drained_again(world: World) -> None:
+    world.run("tablet_drain")
+    world.stop_pod("commerce-x-80-102")
+    world.clock.sleep(30)
+    world.tablet(REPLICA).type = "REPLICA"
+    world.calls.clear()
+    result = world.run("tablet_drain")
+    assert world.calls == []
+    assert (result["changed"], result["note"]) == (False, "its Pod was replaced already")
+
+
+def test_a_rerun_while_the_evicted_pod_still_stops_leaves_it_alone(world: World) -> None:
+    world.run("tablet_drain")
+    world.stop_pod("commerce-x-80-102")
+    world.calls.clear()
+    world.fail("GET .*commerce-x-80-102:15000/proxy/debug/vars", Unreachable("web server is gone"), times=99)
+    result = world.run("tablet_drain")
+    assert world.acts == []
+    assert result["changed"] is False
+
+
+def test_an_rdonly_is_drained_as_well(world: World) -> None:
+    for alias in (REPLICA, SIBLING):
+        world.tablet(alias).type = "RDONLY"
+    world.durability = "none"
+    world.run("tablet_drain")
+    assert world.journal[REPLICA].original_type == TabletType.RDONLY
+
+
+# -- what it refuses
+
+
+@pytest.mark.parametrize("fault", DRAIN_FAULTS, ids=lambda f: f"{f.gate}: {f.name}")
+def test_refuses_with_the_name_of_the_gate_and_touches_nothing(world: World, fault: Fault) -> None:
+    fault.breaks(world)
+    with pytest.raises(StepFailure) as failure:
+        world.run("tablet_drain", **fault.params)
+    assert (failure.value.gate, failure.value.state) == (fault.gate, "nothing was changed")
+    assert fault.reason in failure.value.reason
+    assert world.calls == []
+
+
+@pytest.mark.parametrize("fault", DRAIN_FAULTS, ids=lambda f: f"{f.gate}: {f.name}")
+def test_refuses_it_in_check_mode_too(world: World, fault: Fault) -> None:
+    fault.breaks(world)
+    with pytest.raises(StepFailure) as failure:
+        world.run("tablet_drain", check=True, **fault.params)
+    assert failure.value.gate == fault.gate
+
+
+def test_every_gate_of_the_drain_is_shown_red_here() -> None:
+    needs_every_gate(gates.DRAIN, DRAIN_FAULTS)
+
+
+def test_refuses_a_primary_and_names_the_gate(world: World) -> None:
+    with pytest.raises(StepFailure) as failure:
+        world.run("tablet_drain", PRIMARY)
+    assert failure.value.gate == "not_primary"
+    assert world.calls == []
+
+
+@pytest.mark.parametrize(
+    "breaks",
+    [
+        lambda world: world.tablet(SIBLING).__setattr__("type", "DRAINED"),
+        lambda world: world.tablet(SIBLING).__setattr__("lag", 60.0),
+        lambda world: world.tablet(SIBLING).__setattr__("semi_sync", False),
+        lambda world: world.tablet(REPLICA).__setattr__("read_only", False),
+    ],
+    ids=["foreign drain", "sibling lags", "last acker", "takes writes"],
+)
+def test_evaluates_the_gates_anew_after_waiting_for_transactions(world: World, breaks: Callable[[World], None]) -> None:
+    world.tablet(REPLICA).pools["TransactionPoolInUse"] = 1
+
+    def ends() -> None:
+        world.tablet(REPLICA).pools["TransactionPoolInUse"] = 0
+        breaks(world)
+
+    world.clock.at(1.0, ends)
+    with pytest.raises(StepFailure):
+        world.run("tablet_drain")
+    assert world.acts == []
+    assert world.tablet(REPLICA).type == "REPLICA"
+
+
+def test_refuses_a_tablet_that_the_topology_does_not_know(world: World) -> None:
+    with pytest.raises(StepFailure, match="the topology has no tablet zone1-0000000999") as failure:
+        world.run("tablet_drain", Alias("zone1", 999))
+    assert failure.value.next_command == "list the tablets: fleet_info"
+    assert world.calls == []
+
+
+def test_refuses_text_that_is_no_alias(world: World) -> None:
+    with pytest.raises(StepFailure, match="no tablet alias"):
+        world.run("tablet_drain", tablet="commerce/-80")
+
+
+def test_refuses_an_accepted_alias_that_is_none(world: World) -> None:
+    with pytest.raises(StepFailure, match="no tablet alias"):
+        world.run("tablet_drain", accept_drained=["all"])
+
+
+def test_refuses_a_pod_that_says_it_is_another_tablet(world: World) -> None:
+    one, other = world.tablet(REPLICA), world.tablet(SIBLING)
+    one.hostname, other.hostname = other.hostname, one.hostname
+    with pytest.raises(StepFailure, match=r"says that it is zone1-\d+, not zone1-0000000102"):
+        world.run("tablet_drain")
+    assert world.calls == []
+
+
+def test_reads_again_where_the_first_read_took_too_long(world: World) -> None:
+    world.before("GetFullStatus zone1-0000000103", lambda: world.clock.pass_(3.0))
+    assert world.run("tablet_drain")["changed"] is True
+
+
+# -- transactions
+
+
+def test_waits_for_open_transactions_before_it_changes_anything(world: World) -> None:
+    world.tablet(REPLICA).pools["TransactionPoolInUse"] = 1
+    at: list[float] = []
+    world.before("ChangeTabletType", lambda: at.append(world.clock.now))
+    start = world.clock.now
+    world.clock.at(2.0, lambda: world.tablet(REPLICA).pools.update(TransactionPoolInUse=0))
+    result = world.run("tablet_drain")
+    assert at[0] >= start + 2.0
+    assert result["transactions"] == {"policy": "wait", "cut": 0}
+
+
+def old_transaction(world: World) -> None:
+    world.tablet(REPLICA).pools["FoundRowsPoolInUse"] = 1
+    world.tablet(REPLICA).transactions = [(77, 95.0)]
+
+
+def test_refuses_when_an_old_transaction_does_not_end_and_names_it(world: World) -> None:
+    old_transaction(world)
+    with pytest.raises(StepFailure) as failure:
+        world.run("tablet_drain")
+    assert failure.value.gate == "transactions"
+    assert "77 (95.0 s)" in failure.value.reason
+    assert world.acts == []
+
+
+def test_young_transactions_that_never_end_are_cut_and_counted(world: World) -> None:
+    world.tablet(REPLICA).pools["TransactionPoolInUse"] = 2
+    world.tablet(REPLICA).transactions = [(77, 0.1)]
+    world.before("ChangeTabletType", lambda: world.tablet(REPLICA).pools.update(TransactionPoolInUse=0))
+    assert world.run("tablet_drain", transaction_wait=1.0)["transactions"] == {"policy": "wait", "cut": 2, "older": []}
+
+
+def test_the_operator_may_have_old_transactions_cut(world: World) -> None:
+    old_transaction(world)
+    world.before("ChangeTabletType", lambda: world.tablet(REPLICA).pools.update(FoundRowsPoolInUse=0))
+    result = world.run("tablet_drain", transaction_policy="cut", transaction_wait=1.0)
+    assert result["transactions"] == {"policy": "cut", "cut": 1, "older": ["77 (95.0 s)"]}
+
+
+def test_the_operator_may_have_transactions_not_looked_at(world: World) -> None:
+    old_transaction(world)
+    world.before("ChangeTabletType", lambda: world.tablet(REPLICA).pools.update(FoundRowsPoolInUse=0))
+    assert world.run("tablet_drain", transaction_policy="skip")["transactions"] == {"policy": "skip", "cut": None}
+
+
+# -- what goes wrong
+
+
+@pytest.mark.parametrize("pool", ["ConnPoolInUse", "StreamConnPoolInUse", "TransactionPoolInUse", "FoundRowsPoolInUse"])
+def test_a_tablet_that_does_not_get_idle_in_time_is_put_back(world: World, pool: str) -> None:
+    world.before("ChangeTabletType .* drained", lambda: world.tablet(REPLICA).pools.update({pool: 1}))
+    with pytest.raises(StepFailure) as failure:
+        world.run("tablet_drain", idle_timeout=2.0)
+    assert failure.value.gate == "idle"
+    assert f"{pool} 1" in failure.value.reason
+    assert failure.value.state == "it was put back as REPLICA because it did not get idle"
+    assert world.acts == [DRAINED, PUT_BACK]
+    assert not world.journal[REPLICA].in_flight
+
+
+def test_a_missing_counter_is_red_and_no_zero(world: World) -> None:
+    world.before("ChangeTabletType .* drained", lambda: world.tablet(REPLICA).pools.pop("StreamConnPoolInUse"))
+    with pytest.raises(StepFailure) as failure:
+        world.run("tablet_drain", idle_timeout=1.0)
+    assert "StreamConnPoolInUse unknown" in failure.value.reason
+    assert world.tablet(REPLICA).type == "REPLICA"
+
+
+def test_idle_means_several_looks_in_a_row(world: World) -> None:
+    pools = world.tablet(REPLICA).pools
+
+    def flickers() -> None:
+        for step in range(1, 9):
+            world.clock.at(step * 0.1 - 0.02, lambda: pools.update(ConnPoolInUse=1))
+            world.clock.at(step * 0.1, lambda: pools.update(ConnPoolInUse=0))
+
+    world.before("ChangeTabletType .* drained", flickers)
+    start = world.clock.now
+    world.run("tablet_drain", idle_samples=4)
+    assert world.clock.now - start > 0.8
+
+
+def test_a_tablet_whose_own_type_is_not_drained_yet_is_not_idle(world: World) -> None:
+    world.before("ChangeTabletType .* drained", lambda: world.clock.at(1.0, lambda: None))
+    seen: list[str] = []
+    original = world.kube._debug_vars
+
+    def late(name: str, body: Any) -> Any:
+        page = original(name, body)
+        if world.clock.now < start + 1.0 and page.get("TabletType") == "drained":
+            page["TabletType"] = "replica"
+            seen.append("late")
+        return page
+
+    start = world.clock.now
+    world.kube._debug_vars = late  # type: ignore[method-assign]
+    world.run("tablet_drain")
+    assert seen
+    assert world.clock.now >= start + 1.0
+
+
+def test_a_lost_answer_is_no_failure_where_the_type_was_changed(world: World) -> None:
+    world.fail("ChangeTabletType", OutcomeUnknown("the connection was cut"), done=True)
+    assert world.run("tablet_drain")["changed"] is True
+    assert world.acts == [DRAINED]
+
+
+def test_a_lost_answer_is_a_failure_where_the_type_was_not_changed_and_the_intent_stays_for_a_rerun(
+    world: World,
+) -> None:
+    world.fail("ChangeTabletType", OutcomeUnknown("the connection was cut"))
+    with pytest.raises(StepFailure, match="the connection was cut") as failure:
+        world.run("tablet_drain")
+    assert failure.value.state != "nothing was changed"
+    assert world.journal[REPLICA].steps["drain"][1] is None
+    assert world.run("tablet_drain")["changed"] is True
+
+
+def test_a_tablet_that_an_earlier_run_drained_before_it_was_killed_is_finished(world: World) -> None:
+    world.fail("PUT .*leases.*", Unreachable("killed here"), times=0)
+    world.before("GET .*102:15000/proxy/debug/vars", lambda: None)
+    world.fail("ChangeTabletType", KeyboardInterrupt(), done=True)  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        world.run("tablet_drain")
+    assert world.journal[REPLICA].steps["drain"][1] is None
+    world.calls.clear()
+    result = world.run("tablet_drain")
+    assert world.acts == []
+    assert result["changed"] is False
+    assert world.journal[REPLICA].steps["drain"][1] is not None
+
+
+def test_a_failure_to_put_it_back_says_that_it_is_still_drained(world: World) -> None:
+    world.before("ChangeTabletType .* drained", lambda: world.tablet(REPLICA).pools.update(ConnPoolInUse=1))
+    world.fail("ChangeTabletType .* replica", Unreachable("vtctld is gone"))
+    with pytest.raises(StepFailure) as failure:
+        world.run("tablet_drain", idle_timeout=1.0)
+    assert failure.value.state == "it is still DRAINED, putting it back failed: vtctld is gone"
+    assert world.journal[REPLICA].in_flight
+
+
+def test_a_refusal_by_rbac_names_the_verb(world: World) -> None:
+    world.fail("POST .*leases", Refused('leases is forbidden: User "ci" cannot create resource "leases"', 403), times=9)
+    with pytest.raises(StepFailure, match=r"not allowed: leases is forbidden.*cannot create") as failure:
+        world.run("tablet_drain")
+    assert failure.value.state == "nothing was changed"
+    assert world.acts == []
