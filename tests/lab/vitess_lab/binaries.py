@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
+import functools
 import os
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +27,7 @@ def vitess(version: str) -> Path:
         f"module vtops-lab-vitess\n\ngo {oldest_go}\n\nrequire vitess.io/vitess {versions.vitess_module(version)}\n"
     )
     packages = [f"vitess.io/vitess/go/cmd/{program}" for program in VITESS_PROGRAMS]
-    return _cached(f"vitess-{version}", oldest_go, lambda target: _build(module, packages, "-s -w", target))
+    return _cached(f"vitess-{version}", oldest_go, functools.partial(_build, module, packages, "-s -w"))
 
 
 def kubernetes() -> Path:
@@ -47,7 +47,7 @@ def kubernetes() -> Path:
 
     module = (places.LAB / "gomod" / "kubernetes.mod").read_text()
     packages = [f"k8s.io/kubernetes/cmd/{program}" for program in (*NODE_PROGRAMS, *CONTROL_PLANE_PROGRAMS)]
-    return _cached(f"kubernetes-{version}", "1.24", lambda target: _build(module, packages, flags, target))
+    return _cached(f"kubernetes-{version}", "1.24", functools.partial(_build, module, packages, flags))
 
 
 def kind() -> Path:
@@ -60,11 +60,7 @@ def coredns() -> Path:
 
 def etcd() -> Path:
     """etcd and etcdctl from Debian's packages."""
-    target = places.BINARIES / "etcd-debian"
-    if not target.exists():
-        with places.made_whole(target) as unfinished:
-            run([places.LAB / "rootfs" / "unpack", versions.NEWEST_SUITE, unfinished, "etcd-server", "etcd-client"])
-    return target
+    return _unpacked("etcd-debian", ["etcd-server", "etcd-client"]) / "usr" / "bin"
 
 
 def drop_build_caches() -> None:
@@ -73,32 +69,52 @@ def drop_build_caches() -> None:
 
 
 def _installed(module: str, version: str, program: str) -> Path:
-    def install(target: Path) -> None:
-        _go(["install", "-ldflags", "-s -w", f"{module}@v{version}"], cwd=target, GOBIN=str(target))
+    def install(go: str, target: Path) -> None:
+        _go(go, ["install", "-ldflags", "-s -w", f"{module}@v{version}"], cwd=target, GOBIN=str(target))
 
     return _cached(f"{program}-{version}", "1.24", install)
 
 
-def _build(module: str, packages: list[str], flags: str, target: Path) -> None:
+def _build(module: str, packages: list[str], flags: str, go: str, target: Path) -> None:
     """Builds other modules' programs from a module of our own that requires them: they cannot be installed by name."""
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "go.mod").write_text(module)
-        _go(["build", "-mod=mod", "-ldflags", flags, "-o", f"{target}/", *packages], cwd=Path(folder))
+    with places.work_folder() as folder:
+        (folder / "go.mod").write_text(module)
+        _go(go, ["build", "-mod=mod", "-ldflags", flags, "-o", f"{target}/", *packages], cwd=folder)
 
 
-def _cached(name: str, oldest_go: str, make: Callable[[Path], None]) -> Path:
+def _cached(name: str, oldest_go: str, make: Callable[[str, Path], None]) -> Path:
     target = places.BINARIES / name
     if not target.exists():
-        machine.need_go(oldest_go)
+        go = _go_program(oldest_go)
         say(f"building {name} from source")
         started = time.monotonic()
         with places.made_whole(target) as unfinished:
-            make(unfinished)
+            make(go, unfinished)
         say(f"built {name} in {time.monotonic() - started:.0f} s")
     return target
 
 
-def _go(arguments: list[str], *, cwd: Path, **more: str) -> None:
+def _go_program(oldest: str) -> str:
+    """The Go that is there, else Debian's newest, in the cache: its stable suites have too old a one."""
+    if machine.has_go(oldest):
+        return "go"
+    machine.need_debian_root(f"Go {oldest} or newer")
+    toolchain = f"golang-{versions.DEBIAN_GO}"
+    say(f"unpacking Debian's {toolchain}, for these builds only")
+    packages = [f"{toolchain}-go", f"{toolchain}-src"]
+    return str(_unpacked(toolchain, packages) / "usr" / "lib" / f"go-{versions.DEBIAN_GO}" / "bin" / "go")
+
+
+def _unpacked(name: str, packages: list[str]) -> Path:
+    """Debian packages' files, not installed."""
+    target = places.BINARIES / name
+    if not target.exists():
+        with places.made_whole(target) as unfinished:
+            run([places.LAB / "rootfs" / "unpack", versions.NEWEST_SUITE, unfinished, *packages])
+    return target
+
+
+def _go(go: str, arguments: list[str], *, cwd: Path, **more: str) -> None:
     environment = {
         **os.environ,
         "CGO_ENABLED": "0",
@@ -107,4 +123,4 @@ def _go(arguments: list[str], *, cwd: Path, **more: str) -> None:
         "GOCACHE": str(places.GO / "build"),
         **more,
     }
-    run(["go", *arguments], cwd=cwd, env=environment, timeout=BUILD_LIMIT_S)
+    run([go, *arguments], cwd=cwd, env=environment, timeout=BUILD_LIMIT_S)

@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from . import binaries, images, machine, places, versions
+from . import binaries, images, machine, places
 from .console import LabError, output, run, wait_until
 
 NAME = "vtops"
 CONTEXT = f"kind-{NAME}"
+KUBECTL = places.RUN / "kubectl"
 CONTROL_PLANE = f"{NAME}-control-plane"
 WORKERS = (f"{NAME}-worker", f"{NAME}-worker2")
 IMPORT = ("ctr", "--namespace", "k8s.io", "images", "import", "--all-platforms", "-")
@@ -26,11 +27,8 @@ IMPORT = ("ctr", "--namespace", "k8s.io", "images", "import", "--all-platforms",
 class Cluster:
     """A cluster that exists, through kubectl and its nodes' containers."""
 
-    def __init__(self) -> None:
-        self._kubectl = _kubectl()
-
     def kubectl(self, *arguments: Any, text_in: str | None = None, check: bool = True, timeout: float = 120) -> str:
-        command = [self._kubectl, "--kubeconfig", places.KUBECONFIG, *arguments]
+        command = [KUBECTL, "--kubeconfig", places.KUBECONFIG, *arguments]
         return output(command, text_in=text_in, check=check, timeout=timeout)
 
     def apply(self, manifest: str) -> None:
@@ -66,7 +64,9 @@ class Cluster:
 
 
 def exists() -> bool:
-    return NAME in output([_kind(), "get", "clusters"]).split()
+    """Asks Docker, since kind may not be here."""
+    nodes = ["docker", "ps", "--all", "--quiet", "--filter", f"label=io.x-k8s.kind.cluster={NAME}"]
+    return bool(output(nodes))
 
 
 def create(source: str) -> Cluster:
@@ -74,6 +74,7 @@ def create(source: str) -> Cluster:
     places.OUTPUT.mkdir(parents=True, exist_ok=True)
     if exists():
         run([_kind(), "export", "kubeconfig", "--name", NAME, "--kubeconfig", places.KUBECONFIG])
+        _take_kubectl()
         return Cluster()
     configuration = json.dumps(_configuration(source, images.node_image(source)))
     command = [_kind(), "create", "cluster", "--name", NAME, "--kubeconfig", places.KUBECONFIG, "--config", "-"]
@@ -83,6 +84,7 @@ def create(source: str) -> Cluster:
         # What is half there would be taken for a cluster by the next try.
         delete()
         raise
+    _take_kubectl()
     cluster = Cluster()
     if source == "build":
         _forward_no_foreign_names(cluster)
@@ -93,6 +95,7 @@ def create(source: str) -> Cluster:
 
 def delete() -> None:
     run([_kind(), "delete", "cluster", "--name", NAME, "--kubeconfig", places.KUBECONFIG], timeout=120)
+    KUBECTL.unlink(missing_ok=True)
 
 
 def _configuration(source: str, image: str) -> dict[str, Any]:
@@ -162,6 +165,8 @@ def _kind() -> Path | str:
     return shutil.which("kind") or binaries.kind()
 
 
-def _kubectl() -> Path | str:
-    built = places.BINARIES / f"kubernetes-{versions.KUBERNETES}" / "kubectl"
-    return built if built.exists() else shutil.which("kubectl") or binaries.kubernetes() / "kubectl"
+def _take_kubectl() -> None:
+    """The node has the one that fits, built or pulled."""
+    if not KUBECTL.exists():
+        places.RUN.mkdir(parents=True, exist_ok=True)
+        run(["docker", "cp", f"{CONTROL_PLANE}:/usr/bin/kubectl", KUBECTL])

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import time
 
@@ -18,7 +19,8 @@ def main() -> int:
     arguments = _parser().parse_args()
     stages = Stages()
     try:
-        arguments.does(arguments, stages)
+        with places.alone() if arguments.changes else contextlib.nullcontext():
+            arguments.does(arguments, stages)
     except LabError as problem:
         say(f"{arguments.command}: {problem}")
         return 1
@@ -89,6 +91,8 @@ def down(_arguments: argparse.Namespace, stages: Stages) -> None:
 
 def clean(arguments: argparse.Namespace, stages: Stages) -> None:
     down(arguments, stages)
+    if engine.answers():
+        images.forget()
     with stages.stage("cache goes"):
         places.remove_tree(places.CACHE)
 
@@ -114,9 +118,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lab", description="A Vitess fleet on kind, for the tests.")
     commands = parser.add_subparsers(dest="command", required=True)
 
-    def command(name, does, text):  # type: ignore[no-untyped-def]
+    def command(name, does, text, changes=True):  # type: ignore[no-untyped-def]
         added = commands.add_parser(name, help=text, description=text)
-        added.set_defaults(does=does)
+        added.set_defaults(does=does, changes=changes)
         return added
 
     added = command("up", up, "bring the lab up, or bring back what of it is missing")
@@ -132,7 +136,7 @@ def _parser() -> argparse.ArgumentParser:
     added = command("strategy", strategy, "set how the StatefulSets replace their Pods")
     added.add_argument("strategy", choices=("OnDelete", "RollingUpdate"))
 
-    command("status", status, "show versions and what each vtgate serves")
+    command("status", status, "show versions and what each vtgate serves", changes=False)
     command("down", down, "stop all that the lab started; the cache stays")
     command("clean", clean, "down, and no cache left")
     return parser

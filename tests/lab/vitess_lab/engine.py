@@ -73,7 +73,9 @@ def stop() -> None:
     for network in output(["docker", "network", "ls", "--quiet", "--filter", "type=custom"], check=False).split():
         run(["docker", "network", "rm", network], check=False)
     os.kill(pid, signal.SIGTERM)
-    wait_until("dockerd stops", lambda: "" if _own_pid() is None else f"pid {pid} is still there", timeout=60, every=0.3)
+    wait_until(
+        "dockerd stops", lambda: "" if _own_pid() is None else f"pid {pid} is still there", timeout=60, every=0.3
+    )
     RECORD.unlink(missing_ok=True)
     run(["ip", "link", "delete", "docker0"], check=False)
     say(f"stopped dockerd, pid {pid}")

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import layout, manifests, places
-from .cluster import CONTROL_PLANE, Cluster
+from .cluster import CONTROL_PLANE, KUBECTL, Cluster
 from .console import LabError, Stages, run, wait_until
 
 STABLE_ADDRESSES = "vtops-lab/stable-addresses"
@@ -51,9 +51,7 @@ class Fleet:
         with self._stage("topology"):
             for volume in layout.VOLUMES_OF_ALL:
                 run(["docker", "exec", volume.node, "mkdir", "-p", volume.path])
-            self._cluster.apply(
-                manifests.foundation(etcd_image=self._etcd_image(), stable_addresses=stable_addresses)
-            )
+            self._cluster.apply(manifests.foundation(etcd_image=self._etcd_image(), stable_addresses=stable_addresses))
 
     def make_anew(self, tablets: str, control: str) -> None:
         """Shards without a past: empty volumes, new topology records, the first tablet of each the primary."""
@@ -103,6 +101,7 @@ class Fleet:
         addresses = self._cluster.node_addresses()
         description = {
             "kubeconfig": str(places.KUBECONFIG),
+            "kubectl": str(KUBECTL),
             "context": self._kubectl("config", "current-context"),
             "namespace": layout.NAMESPACE,
             "cell": layout.CELL,
@@ -209,7 +208,8 @@ class Fleet:
     def _sql(self, vtgate: str, statement: str) -> str:
         """Asks one vtgate, from a tablet's Pod: the one place in the lab that has a MySQL client."""
         client = ["mysql", "--host", f"{vtgate}.vtgate", "--user", "lab", "--skip-column-names", "--batch"]
-        pod = layout.TABLETS[0].pod
+        pods = self._get("pods", "--selector", layout.TABLET_SELECTOR)["items"]
+        pod = next((pod["metadata"]["name"] for pod in pods if _is_ready(pod)), layout.TABLETS[0].pod)
         command = [*client, "--connect-timeout", "5", "--execute", statement]
         return self._kubectl("exec", pod, "--container", "mysqld", "--", *command, check=False)
 

@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from . import binaries, places, root_file_systems, versions
@@ -19,7 +19,6 @@ from .console import LabError, output, run, say
 CONTEXTS = places.LAB / "image"
 BUILT_NODE_IMAGE = "vtops-lab/node"
 REGISTRY_PROBE_S = 15
-# vtctldclient and vtctld come with the control's version, and tablets may be of any: each image has all programs.
 VITESS_IMAGES = {f"vitess/lite:v{version}": version for version in versions.VITESS}
 
 
@@ -27,8 +26,10 @@ def choose_source(asked: str | None) -> str:
     """What was asked for, else what is built already, else a registry where one answers in time."""
     if asked:
         return asked
-    if places.IMAGES.exists():
+    if any(places.BINARIES.glob("vitess-*")):
         return "build"
+    if any(places.IMAGES.glob("pulled-*")):
+        return "pull"
     with contextlib.suppress(LabError):
         probe = run(["docker", "manifest", "inspect", versions.MYSQL_IMAGE], check=False, timeout=REGISTRY_PROBE_S)
         if probe.returncode == 0:
@@ -51,18 +52,14 @@ def node_image(source: str) -> str:
     return name
 
 
-def workload_tars(source: str, tablet_versions: tuple[str, ...] = versions.VITESS) -> dict[str, Path]:
+def workload_tars(source: str) -> dict[str, Path]:
     """Image name -> tar, of all that runs in the fleet's Pods and does not come with a node."""
-    vitess_images = {name: version for name, version in VITESS_IMAGES.items() if version in tablet_versions}
     if source == "pull":
-        return {name: _pulled(name) for name in (versions.MYSQL_IMAGE, *vitess_images)}
+        return {name: _pulled(name) for name in (versions.MYSQL_IMAGE, *VITESS_IMAGES)}
     tars = {versions.MYSQL_IMAGE: _mysql_tar()}
-    for name, version in vitess_images.items():
+    for name, version in VITESS_IMAGES.items():
         key = places.fingerprint(CONTEXTS / "vitess", _base_key(), version)
-        tars[name] = _saved(
-            f"vitess-{version}-{key}",
-            lambda tar, name=name, version=version: _build_vitess(name, version, tar),  # type: ignore[misc]
-        )
+        tars[name] = _saved(f"vitess-{version}-{key}", functools.partial(_build_vitess, name, version))
     return tars
 
 
@@ -97,8 +94,8 @@ def _build_vitess(name: str, version: str, tar: Path) -> None:
 
 def _build_node(name: str, tar: Path) -> None:
     kubernetes = binaries.kubernetes()
-    with tempfile.TemporaryDirectory(dir=places.IMAGES) as folder:
-        control_plane = Path(folder) / "control-plane.tar"
+    with places.work_folder() as folder:
+        control_plane = folder / "control-plane.tar"
         names = _control_plane_names(kubernetes / "kubeadm")
         _save_control_plane(names, kubernetes, control_plane)
         files = {f"bin/{program}": kubernetes / program for program in binaries.NODE_PROGRAMS}
@@ -108,6 +105,14 @@ def _build_node(name: str, tar: Path) -> None:
             arguments = {"KUBERNETES_VERSION": f"v{versions.KUBERNETES}", "PAUSE_IMAGE": pause}
             _docker_build(context, name, arguments=arguments)
             run(["docker", "save", "--output", tar, name])
+
+
+def forget() -> None:
+    """Removes what the lab gave to a Docker that is not its own."""
+    names = output(["docker", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"], check=False).split()
+    ours = [name for name in names if name.startswith(f"{BUILT_NODE_IMAGE}:")]
+    if ours:
+        run(["docker", "image", "rm", *ours], check=False)
 
 
 def etcd_tag() -> str:
@@ -141,14 +146,14 @@ def _node_versions() -> str:
     return f"{versions.KUBERNETES} {versions.COREDNS}"
 
 
-def _saved(name: str, make) -> Path:  # type: ignore[no-untyped-def]
+def _saved(name: str, make: Callable[[Path], None]) -> Path:
     """The image's tar in the cache; a half-written one is never taken for it."""
     tar = places.IMAGES / f"{name}.tar"
     if not tar.exists():
-        places.IMAGES.mkdir(parents=True, exist_ok=True)
-        unfinished = tar.with_suffix(".part")
-        make(unfinished)
-        unfinished.rename(tar)
+        with places.work_folder() as folder:
+            make(folder / tar.name)
+            places.IMAGES.mkdir(parents=True, exist_ok=True)
+            (folder / tar.name).rename(tar)
     return tar
 
 
@@ -165,9 +170,8 @@ def _imported(tar: Path, name: str) -> Iterator[None]:
 @contextlib.contextmanager
 def _context(name: str, files: dict[str, Path]) -> Iterator[Path]:
     """A build context: the files of image/NAME, and programs from the cache (linked, not copied)."""
-    places.IMAGES.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=places.IMAGES) as folder:
-        context = Path(folder) / name
+    with places.work_folder() as folder:
+        context = folder / name
         shutil.copytree(CONTEXTS / name, context)
         for place, source in files.items():
             (context / place).parent.mkdir(exist_ok=True)

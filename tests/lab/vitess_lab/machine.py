@@ -37,8 +37,7 @@ def need(programs: dict[str, str]) -> None:
     missing = [program for program in programs if not shutil.which(program)]
     if not missing:
         return
-    if not installs_packages():
-        raise LabError(f"missing: {', '.join(missing)}; install them and run this again")
+    need_debian_root(", ".join(missing))
     packages = sorted({programs[program] for program in missing})
     say(f"installing Debian packages: {' '.join(packages)}")
     run(["apt-get", "update"])
@@ -49,10 +48,15 @@ def need(programs: dict[str, str]) -> None:
         raise LabError(f"missing after installing {' '.join(packages)}: {', '.join(still_missing)}")
 
 
-def need_go(oldest: str) -> None:
-    """Go builds what cannot be pulled; an older Go fetches the right one itself, from 1.21 on."""
-    need({"go": "golang-go"})
-    found = re.search(r"go(\d+)\.(\d+)", output(["go", "version"]))
-    wanted = (1, 21) if output(["go", "env", "GOTOOLCHAIN"]) != "local" else tuple(map(int, oldest.split(".")[:2]))
-    if not found or (int(found[1]), int(found[2])) < wanted:
-        raise LabError(f"missing: Go {oldest} or newer; install it and run this again")
+def has_go(oldest: str) -> bool:
+    """An older Go fetches the right one itself, from 1.21 on, unless it is told not to."""
+    if not shutil.which("go"):
+        return False
+    found = re.search(r"go(\d+)\.(\d+)(?:\.(\d+))?", output(["go", "version"]))
+    enough = oldest if output(["go", "env", "GOTOOLCHAIN"]) == "local" else "1.21"
+    return found is not None and [int(n or 0) for n in found.groups()] >= [int(n) for n in enough.split(".")]
+
+
+def need_debian_root(missing: str) -> None:
+    if not installs_packages():
+        raise LabError(f"missing: {missing}; install it and run this again")

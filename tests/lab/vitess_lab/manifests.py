@@ -35,9 +35,7 @@ def control(version: str, *, vtorc_replicas: int) -> str:
     vtorc = _filled(
         "vtorc", control_version=version, vtorc_replicas=vtorc_replicas, version_flags=versions.VTORC_FLAGS[version]
     )
-    return _joined(
-        [_filled("vtctld", control_version=version), vtorc, _filled("vtgate", control_version=version)]
-    )
+    return _joined([_filled("vtctld", control_version=version), vtorc, _filled("vtgate", control_version=version)])
 
 
 def tablets(version: str, *, stable_addresses: bool) -> str:

@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from .console import say
 
 LAB = Path(__file__).resolve().parent.parent
 OUTPUT = LAB.parent.parent / "build" / "lab"
@@ -23,21 +26,42 @@ BINARIES = CACHE / "bin"
 ROOT_FILE_SYSTEMS = CACHE / "rootfs"
 IMAGES = CACHE / "images"
 GO = CACHE / "go"
+UNFINISHED = CACHE / "unfinished"
 ENGINE = CACHE / "docker"
 RUN = CACHE / "run"
 
 
 @contextlib.contextmanager
 def made_whole(target: Path) -> Iterator[Path]:
-    """A new directory beside target that becomes target when the block ends well; a broken one is never seen."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
+    """A new directory that becomes target when the block ends well; a broken one is never seen."""
+    with work_folder() as folder:
+        unfinished = folder / target.name
+        unfinished.mkdir()
         yield unfinished
-        unfinished.chmod(0o755)
+        target.parent.mkdir(parents=True, exist_ok=True)
         unfinished.rename(target)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def work_folder() -> Iterator[Path]:
+    """For what is being made, on the cache's own file system, so that it can be linked and renamed."""
+    UNFINISHED.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=UNFINISHED) as folder:
+        yield Path(folder)
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One lab command changes things at a time; what a killed one left unfinished goes."""
+    RUN.mkdir(parents=True, exist_ok=True)
+    with (RUN / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another lab command to end")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        remove_tree(UNFINISHED)
+        yield
 
 
 def fingerprint(*parts: str | Path) -> str:

@@ -33,6 +33,8 @@ def tar_of(name: str) -> Path:
     if not tar.exists():
         machine.need({"debootstrap": "debootstrap"})
         say(f"making the root file system {name} from Debian {suite}")
-        tar.parent.mkdir(parents=True, exist_ok=True)
-        run([BOOTSTRAP, suite, tar, *packages], timeout=1800)
+        with places.work_folder() as folder:
+            run([BOOTSTRAP, suite, folder / tar.name, *packages], timeout=1800)
+            tar.parent.mkdir(parents=True, exist_ok=True)
+            (folder / tar.name).rename(tar)
     return tar

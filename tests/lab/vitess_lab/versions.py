@@ -19,6 +19,8 @@ PULLED_NODE_IMAGE = "kindest/node:v1.34.0"
 
 # Vitess by version: the Go release that its module asks for.
 VITESS_GO = {"23.0.3": "1.25.3", "24.0.2": "1.26.4"}
+# Unpacked where no fitting Go is installed.
+DEBIAN_GO = "1.26"
 VITESS = tuple(VITESS_GO)
 OLDEST_VITESS = VITESS[0]
 
