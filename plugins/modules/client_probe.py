@@ -11,23 +11,18 @@ short_description: Be a client of every vtgate while a fleet is changed, and cou
 version_added: 0.1.0
 description:
   - Starts a process that reads, writes and runs transactions through every vtgate at a fixed rate, beside the tasks
-    that
-    follow, and that counts every error, every slow answer, every stale read and every lost write.
+    that follow, and that counts every error, every slow answer, every stale read and every lost write.
   - Each vtgate gets four kinds of request. B(read) is a read on C(@replica), B(write) an autocommit insert,
     B(transaction) is C(BEGIN), C(INSERT), C(SELECT), C(COMMIT) on the primary, and B(replica_transaction) is C(BEGIN),
-    C(SELECT), C(SELECT), C(COMMIT) on C(@replica). Shards are asked in turn.
-  - Requests are sent on a fixed schedule, answered or not, and their time counts from the moment that they were due,
-    so a
-    stall is never hidden. An answer later than O(answer_limit) is an error.
+    C(SELECT), C(SELECT), C(COMMIT) on C(@replica). Each shard gets its part of each.
+  - Requests are due on a fixed schedule, whether or not earlier ones were answered, and their time counts from the
+    moment that they were due, so a stall is never hidden. An answer later than O(answer_limit) is an error.
   - A read is B(stale) when a row that was acknowledged more than O(stale_after) seconds before it was sent is not in
-    its
-    answer. By how much is measured with rows that are 2, 4, 8, 16 and 32 times as old.
+    its answer. By how much is measured with rows that are 2, 4, 8, 16 and 32 times as old.
   - Writes go to O(table) only. Each writes a row of its own, and at the end all rows are read back from the primaries,
-    so an
-    acknowledged write that was lost is found. Rows are left in the table.
+    so an acknowledged write that was lost is found. Rows are left in the table.
   - The process belongs to no task. It ends with O(state=stopped), at O(deadline), or when the ansible-playbook that
-    started
-    it ends. Its ledger grows line by line, so nothing is lost if it is killed.
+    started it ends. Its ledger grows line by line, so nothing is lost if it is killed.
   - The process runs where the module runs, so use it on the controller, or on a host that is like the clients.
 options:
   state:
@@ -47,8 +42,7 @@ options:
   vtgates:
     description:
       - Every vtgate process at an address of its own, as C(host:port) or as a dictionary with the keys C(host),
-        C(port) and
-        C(name). A load balancer's address would hide which vtgate failed.
+        C(port) and C(name). A load balancer's address would hide which vtgate failed.
       - Needed for O(state=started). With O(state=summary) it lets the module read the rows back for a probe that was
         killed.
     type: list
@@ -78,8 +72,7 @@ options:
   table:
     description:
       - A table that the probe may write to. It needs the columns C(id) (bigint, primary key, and the column of the
-        primary
-        vindex where the keyspace is sharded), C(vtgate) (varchar(32)), C(kind) (varchar(16)), C(value) and C(at_us)
+        primary vindex where the keyspace is sharded), C(vtgate) (varchar(32)), C(kind) (varchar(16)), C(value) and C(at_us)
         (bigint).
       - Needed for O(state=started).
     type: str
@@ -92,6 +85,15 @@ options:
       - Share of the requests, from 0 to 1, that open a connection of their own. The others use persistent ones.
     type: float
     default: 0.2
+  max_connections:
+    description:
+      - Most connections of one kind to one vtgate for one shard, as an application's pool has its limit. A request that
+        is due while all of them wait for an answer is sent when one is free, and fails if that takes longer than
+        O(answer_limit).
+      - More than the half of vttablet's transaction pool (20 by default) at two vtgates can make vttablet refuse
+        transactions after a stall.
+    type: int
+    default: 10
   answer_limit:
     description: An answer that comes more than this many seconds after the request was due is an error.
     type: float
@@ -112,8 +114,7 @@ options:
   reparents:
     description:
       - The planned reparents, as the servers recorded them. A transaction whose C(BEGIN) was acknowledged before such
-        an
-        interval, and which failed within it, is counted in RV(summary.errors_open_transactions) and not in
+        an interval, and which failed within it, is counted in RV(summary.errors_open_transactions) and not in
         RV(summary.errors).
     type: list
     elements: dict
@@ -388,6 +389,7 @@ ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
     "table": {"type": "str"},
     "rate": {"type": "float", "default": 25},
     "fresh_share": {"type": "float", "default": 0.2},
+    "max_connections": {"type": "int", "default": 10},
     "answer_limit": {"type": "float", "default": 5},
     "stale_after": {"type": "float", "default": 30},
     "deadline": {"type": "float", "default": 3600},
@@ -413,13 +415,24 @@ def plan_from(params: dict[str, Any]) -> Plan:
     :raises ProbeError: for a vtgate that can't be read
     :raises ValueError: for a number that makes no sense
     """
-    for name in ("rate", "answer_limit", "stale_after", "deadline"):
+    for name in ("rate", "max_connections", "answer_limit", "stale_after", "deadline"):
         if not params[name] > 0:
             raise ValueError(f"{name} must be above 0")
     if not 0 <= params["fresh_share"] <= 1:
         raise ValueError("fresh_share must be from 0 to 1")
     settings = Settings(
-        **{name: params[name] for name in ("keyspace", "table", "rate", "fresh_share", "answer_limit", "stale_after")}
+        **{
+            name: params[name]
+            for name in (
+                "keyspace",
+                "table",
+                "rate",
+                "fresh_share",
+                "max_connections",
+                "answer_limit",
+                "stale_after",
+            )
+        }
     )
     targets = tuple(parse_targets(params["vtgates"]))
     return Plan(targets, login_from(params), settings, os.path.abspath(params["ledger"]), params["deadline"])

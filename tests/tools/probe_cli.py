@@ -41,6 +41,7 @@ def parser() -> argparse.ArgumentParser:
     start_it = commands.add_parser("start", parents=[ledger, login], help="start beside this shell")
     start_it.add_argument("--rate", type=float, default=Settings.rate, help="requests/s per kind and vtgate")
     start_it.add_argument("--fresh-share", type=float, default=Settings.fresh_share)
+    start_it.add_argument("--max-connections", type=int, default=Settings.max_connections)
     start_it.add_argument("--stale-after", type=float, default=Settings.stale_after, help="seconds")
     start_it.add_argument("--answer-limit", type=float, default=Settings.answer_limit, help="seconds")
     start_it.add_argument("--deadline", type=float, default=3600.0, help="seconds")
@@ -123,6 +124,7 @@ def _start(options: argparse.Namespace, directory: str) -> dict[str, Any]:
         table=options.table,
         rate=options.rate,
         fresh_share=options.fresh_share,
+        max_connections=options.max_connections,
         answer_limit=options.answer_limit,
         stale_after=options.stale_after,
     )

@@ -184,6 +184,32 @@ class Recorder:
                 hook(event)
 
 
+class NewPods:
+    """Has every Pod that was not there at the first look followed until it has caught up."""
+
+    def __init__(self, catch_up: Any, topology: Any, pods: dict[str, str]) -> None:
+        """C(pods) are the tablets' Pods by alias."""
+        self._catch_up, self._topology, self._pods = catch_up, topology, pods
+        self._aliases = {pod: alias for alias, pod in pods.items()}
+        self._known: set[str] = set()
+
+    def __call__(self, event: PodSeen) -> None:
+        """A Pod was seen."""
+        alias = self._aliases.get(event.pod)
+        if alias is None or event.uid is None:
+            return
+        if event.since is None:
+            self._known.add(event.uid)
+            return
+        if event.running and event.uid not in self._known:
+            self._known.add(event.uid)
+            tablet = self._topology.tablets[alias]
+            primary = self._topology.primaries.get((tablet.keyspace, tablet.shard))
+            self._catch_up.begin(event.pod, event.uid, self._pods.get(primary or ""))
+        if event.ready:
+            self._catch_up.ready(event.uid)
+
+
 def run(lab_file: Path, out: Path, deadline: float) -> None:
     """Watch until SIGTERM or the deadline.
 
@@ -206,22 +232,7 @@ def run(lab_file: Path, out: Path, deadline: float) -> None:
         raise WitnessError(f"no Pod is known for {', '.join(lost) or 'any tablet'}")
     record(Started(time.time(), None, pods, [name for name, _host, _port in lab.vtgates]))
     aliases = {pod: alias for alias, pod in pods.items()}
-    catch_up = CatchUp(lab, topology, record)
-    began: set[str] = set()
-    first_uids: set[str] = set()
-
-    def on_pod(event: PodSeen) -> None:
-        if event.pod not in aliases or event.uid is None:
-            return
-        if event.since is None:
-            first_uids.add(event.uid)
-        elif event.ready and event.uid not in began | first_uids:
-            began.add(event.uid)
-            tablet = topology.tablets[aliases[event.pod]]
-            primary = topology.primaries.get((tablet.keyspace, tablet.shard))
-            catch_up.begin(event.pod, event.uid, tablet.alias, pods.get(primary or ""))
-
-    record.on_pod.append(on_pod)
+    record.on_pod.append(NewPods(CatchUp(lab, record), topology, pods))
     watches = [kubernetes.pods, *kubernetes.others]
     for watch in watches:
         watch.emit, watch.stop = record, stopping

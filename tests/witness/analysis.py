@@ -35,6 +35,8 @@ from .events import (
 from .intervals import Interval, clip, most_together, together, total, union, without
 
 PLANNED = "PlannedReparentShard"
+PASSING = (None, "UNKNOWN", "BACKUP", "RESTORE", "DRAINED")
+"""Types that no tablet is meant to keep: one that has it at the first look is away, its own type taken as REPLICA."""
 SHARD_RECORD_DELAY = 10.0
 """Seconds after a planned reparent in which a new primary in the shard's record is still its doing."""
 LISTED = 500
@@ -261,7 +263,10 @@ class Story:
         before = tablet.record
         tablet.record = event
         if before is None:
-            tablet.keyspace, tablet.shard, tablet.recorded = event.keyspace, event.shard, role(event.type)
+            tablet.keyspace, tablet.shard = event.keyspace, event.shard
+            tablet.recorded = "REPLICA" if event.type in PASSING else role(event.type)
+            for row in tablet.rows.values():
+                self._judge(tablet, f"view of {row.vtgate}", not self._serves(tablet, row), row)
         else:
             self._change(event, f"tablet {event.alias} type", before.type, event.type)
         bad = role(event.type) != tablet.recorded

@@ -42,6 +42,8 @@ class PodSeen(Event):
     uid: str | None = None
     ready: bool = False
     terminating: bool = False
+    running: bool = False
+    """Whether all its containers run."""
     node: str | None = None
     images: tuple[str, ...] = ()
     annotations: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ from kubernetes import config as kubernetes_config
 from kubernetes.watch.watch import iter_resp_lines
 
 from .events import CaughtUp, Event, LockSeen, ObjectSeen, PodSeen, RowSeen, ShardSeen, TabletSeen
+from .gtid import GtidSet, gtid_set, holds
 from .topology import LOCK_KEY, SHARD_KEY, TABLET_KEY, TabletRecord, lock_action, shard_record, tablet_record
 
 INTERVAL = 0.15
@@ -393,6 +394,8 @@ def pod_seen(name: str, item: dict[str, Any] | None, now: float) -> PodSeen:
         uid=meta["uid"],
         ready=ready,
         terminating="deletionTimestamp" in meta,
+        running=bool(status.get("containerStatuses"))
+        and all("running" in container.get("state", {}) for container in status["containerStatuses"]),
         node=spec.get("nodeName"),
         images=tuple(container["image"] for container in spec["containers"]),
         annotations=tuple(f"{key}={value}" for key, value in sorted(meta.get("annotations", {}).items())),
@@ -461,42 +464,92 @@ def time_limit(process: subprocess.Popen[str], seconds: float) -> Iterator[None]
         timer.cancel()
 
 
-class CatchUp:
-    """Asks a new Pod's mysqld to say when it holds what the primary held at that moment."""
+POSITIONS = """
+set -- /vt/vtdataroot/vt_*/mysql.sock
+until [ -S "$1" ]; do sleep 0.1; set -- /vt/vtdataroot/vt_*/mysql.sock; done
+ask="SELECT REPLACE(@@global.gtid_executed, CHAR(10), '');"
+while mysql --no-defaults -S "$1" -u vt_dba -NBre "" 2>/dev/null; [ $? != 0 ]; do sleep 0.1; done
+for look in $(seq 6000); do echo "$ask"; sleep 0.1; done | mysql --no-defaults -S "$1" -u vt_dba -NBrn
+"""
+"""Prints a mysqld's gtid_executed ten times a second, from the moment that it answers, for ten minutes at most."""
 
-    LIMIT = 300
+
+class Positions(threading.Thread):
+    """Follows one mysqld's gtid_executed."""
+
+    def __init__(self, lab: Lab, pod: str) -> None:
+        """Opens one exec session; C(seen) tells each position."""
+        super().__init__(daemon=True)
+        self._process = subprocess.Popen(
+            lab.kubectl("exec", pod, "-c", "mysqld", "--", "bash", "-c", POSITIONS),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.now: GtidSet | None = None
+        self.changed = threading.Event()
+        self.failure = ""
+
+    def run(self) -> None:
+        """Follow until the session ends."""
+        with self._process as process:
+            for line in process.stdout or ():
+                self.now = gtid_set(line.strip())
+                self.changed.set()
+            self.failure = (process.stderr.read() if process.stderr else "").strip()[-300:]
+        self.changed.set()
+
+    def end(self) -> None:
+        """End the session."""
+        self._process.kill()
+
+
+class CatchUp:
+    """Says when a new Pod's mysqld held what the primary held at the moment that the Pod became Ready."""
+
+    LIMIT = 300.0
     """Seconds after which it is given up."""
 
-    def __init__(self, lab: Lab, topology: Topology, emit: Emit) -> None:
-        """Uses the topology's view of which tablet is the primary."""
-        self._lab, self._topology, self._emit = lab, topology, emit
+    def __init__(self, lab: Lab, emit: Emit) -> None:
+        """Nothing is opened before C(begin)."""
+        self._lab, self._emit = lab, emit
+        self._ready: dict[str, threading.Event] = {}
 
-    def begin(self, pod: str, uid: str, alias: str, primary_pod: str | None) -> None:
-        """Start to wait, in a thread of its own."""
-        threading.Thread(target=self._wait, args=(pod, uid, alias, primary_pod), daemon=True).start()
+    def begin(self, pod: str, uid: str, primary_pod: str | None) -> None:
+        """The containers of a new Pod run: follow it and its primary."""
+        self._ready[uid] = threading.Event()
+        threading.Thread(target=self._follow, args=(pod, uid, primary_pod), daemon=True).start()
 
-    def _wait(self, pod: str, uid: str, alias: str, primary_pod: str | None) -> None:
+    def ready(self, uid: str) -> None:
+        """The Pod became Ready: what the primary holds now is what counts."""
+        if uid in self._ready:
+            self._ready[uid].set()
+
+    def _follow(self, pod: str, uid: str, primary_pod: str | None) -> None:
         if primary_pod is None or primary_pod == pod:
-            self._emit(CaughtUp(time.time(), None, pod, uid, f"{alias} has no primary to catch up with"))
+            self._emit(CaughtUp(time.time(), None, pod, uid, "there is no other tablet that is the primary"))
             return
-        error: str | None = None
+        give_up = time.monotonic() + self.LIMIT
+        replica, primary = Positions(self._lab, pod), Positions(self._lab, primary_pod)
+        replica.start()
+        primary.start()
         try:
-            position = self._mysql(primary_pod, "SELECT @@global.gtid_executed").replace("\\n", "").replace("\n", "")
-            left = self._mysql(pod, f"SELECT WAIT_FOR_EXECUTED_GTID_SET('{position}', {self.LIMIT})").strip()
-            if left != "0":
-                error = f"not caught up within {self.LIMIT} s"
-        except OSError as failure:
-            error = str(failure)
+            error = self._wait(uid, replica, primary, give_up)
+        finally:
+            replica.end()
+            primary.end()
         self._emit(CaughtUp(time.time(), None, pod, uid, error))
 
-    def _mysql(self, pod: str, sql: str) -> str:
-        script = 'set -- /vt/vtdataroot/vt_*/mysql.sock; exec mysql --no-defaults -S "$1" -u vt_dba -NBr -e "$SQL"'
-        command = self._lab.kubectl("exec", pod, "-c", "mysqld", "--", "env", f"SQL={sql}", "bash", "-c", script)
-        with (
-            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process,
-            time_limit(process, self.LIMIT + 10),
-        ):
-            out, error = process.communicate()
-        if process.returncode:
-            raise OSError(f"mysql in {pod}: {error.strip()[-300:]}")
-        return out
+    def _wait(self, uid: str, replica: Positions, primary: Positions, give_up: float) -> str | None:
+        if not self._ready[uid].wait(give_up - time.monotonic()):
+            return "the Pod did not become Ready"
+        wanted = primary.now
+        while time.monotonic() < give_up:
+            replica.changed.wait(1)
+            replica.changed.clear()
+            wanted = wanted or primary.now
+            if wanted is not None and replica.now is not None and holds(replica.now, wanted):
+                return None
+            if replica.failure or primary.failure:
+                return replica.failure or primary.failure
+        return "not caught up in time"

@@ -37,8 +37,8 @@ class Settings:
     """An answer later than this is an error."""
     stale_after: float = 30.0
     """A row acknowledged longer ago than this must be seen by every read."""
-    max_connections: int = 100
-    """Most connections of one kind to one vtgate."""
+    max_connections: int = 10
+    """Most connections of one kind to one vtgate for one shard, as an application's pool has its limit."""
 
     @property
     def timeout(self) -> float:
@@ -53,7 +53,6 @@ class Job:
     due: float
     """On the monotonic clock."""
     fresh: bool
-    shard: int
     late: float = 0.0
     """Seconds by which the probe itself began it late."""
 
@@ -104,7 +103,7 @@ class Client:
         return Request(
             kind=self._loop.kind,
             vtgate=self._loop.vtgate,
-            shard=job.shard,
+            shard=self._loop.shard,
             fresh=job.fresh,
             due=job.due + self._load.epoch,
             seconds=done - job.due,
@@ -129,11 +128,11 @@ class Client:
         if not job.fresh:
             if self._connection is None:
                 self._connection = self._open()
-            self._talk(self._connection, job.shard)
+            self._talk(self._connection)
             return
         connection = self._open()
         try:
-            self._talk(connection, job.shard)
+            self._talk(connection)
         finally:
             _close(connection)
 
@@ -152,30 +151,30 @@ class Client:
             return
         self.close()
 
-    def _talk(self, connection: Any, shard: int) -> None:
+    def _talk(self, connection: Any) -> None:
         cursor = connection.cursor()
         if self._loop.kind == READ:
             self._step = "read"
-            self._read(cursor, shard)
+            self._read(cursor)
         elif self._loop.kind == WRITE:
             self._step = "write"
-            self._ack(shard, self._insert(cursor, shard))
+            self._ack(self._insert(cursor))
         elif self._loop.kind == TRANSACTION:
             self._begin(cursor)
             self._step = "insert"
-            row = self._insert(cursor, shard)
+            row = self._insert(cursor)
             self._step = "select"
             cursor.execute(f"SELECT value FROM {self._table} WHERE id = {row}")
             if len(cursor.fetchall()) != 1:
                 raise LookupError("the transaction doesn't see its own row")
             self._commit(cursor)
-            self._ack(shard, row)
+            self._ack(row)
         else:
             self._begin(cursor)
             self._step = "select"
-            self._read(cursor, shard)
+            self._read(cursor)
             self._step = "second select"
-            self._read(cursor, shard)
+            self._read(cursor)
             self._commit(cursor)
 
     def _commit(self, cursor: Any) -> None:
@@ -187,9 +186,9 @@ class Client:
         cursor.execute("BEGIN")
         self._begun = self._load.clock()
 
-    def _insert(self, cursor: Any, shard: int) -> int:
+    def _insert(self, cursor: Any) -> int:
         load = self._load
-        row = load.rows.take(shard)
+        row = load.rows.take(self._loop.shard)
         self._row = row
         cursor.execute(
             f"INSERT INTO {self._table} (id, vtgate, kind, value, at_us) VALUES"
@@ -198,13 +197,13 @@ class Client:
         )
         return row
 
-    def _ack(self, shard: int, row: int) -> None:
+    def _ack(self, row: int) -> None:
         self._acked = True
-        self._load.rows.acked(shard, row, self._load.clock())
+        self._load.rows.acked(self._loop.shard, row, self._load.clock())
 
-    def _read(self, cursor: Any, shard: int) -> None:
+    def _read(self, cursor: Any) -> None:
         load = self._load
-        expected = load.rows.must_see(shard, load.clock(), load.settings.stale_after)
+        expected = load.rows.must_see(self._loop.shard, load.clock(), load.settings.stale_after)
         wanted = [row for row, _age in expected] or [load.rows.first]
         cursor.execute(f"SELECT id FROM {self._table} WHERE id IN ({', '.join(map(str, wanted))})")
         stale = staleness(expected, {row[0] for row in cursor.fetchall()})
@@ -382,7 +381,7 @@ class Load:
             loop = every[position]
             late = now - at
             self._late = max(self._late, late)
-            pools[position].give(Job(at, loop.fresh(number), loop.shard(number), late))
+            pools[position].give(Job(at, loop.fresh(number), late))
             heapq.heapreplace(due, (start + loop.due(number + 1), position, number + 1))
         until = min(self.clock(), end)
         self._stop.set()

@@ -21,21 +21,21 @@ ON_REPLICA: frozenset[str] = frozenset({READ, REPLICA_TRANSACTION})
 
 @dataclass(frozen=True)
 class Loop:
-    """One kind of request at one vtgate, at a fixed rate.
+    """One kind of request for one shard at one vtgate, at a fixed rate.
 
     Request number C(n) is due at C(offset + n / rate) seconds after the start, whether or not
-    earlier ones were answered. Requests go round the shards in turn; whole rounds are made on
-    fresh connections, so that each shard meets both kinds of connection alike.
+    earlier ones were answered.
     """
 
     kind: str
     vtgate: int
     """Index of the vtgate."""
+    shard: int
+    """Index of the shard."""
     rate: float
     """Requests per second."""
     offset: float
     """Seconds after the start."""
-    shards: int
     fresh_share: float
     """Share of the requests, 0 to 1, that open a connection of their own."""
 
@@ -43,18 +43,13 @@ class Loop:
         """Seconds after the start at which request C(number) is due."""
         return self.offset + number / self.rate
 
-    def shard(self, number: int) -> int:
-        """Index of the shard that request C(number) goes to."""
-        return number % self.shards
-
     def fresh(self, number: int) -> bool:
         """Whether request C(number) opens a connection of its own."""
-        in_round = number // self.shards
-        return floor((in_round + 1) * self.fresh_share) > floor(in_round * self.fresh_share)
+        return floor((number + 1) * self.fresh_share) > floor(number * self.fresh_share)
 
 
 def loops(vtgates: int, shards: int, rate: float, fresh_share: float, kinds: tuple[str, ...] = KINDS) -> list[Loop]:
-    """Every kind at every vtgate, each at C(rate) requests per second, spread evenly within the interval.
+    """Every kind at every vtgate, each at C(rate) requests per second over all shards, spread evenly in time.
 
     :raises ValueError: for a rate that is not above 0, a share outside 0 to 1, no vtgate or no shard
     """
@@ -64,8 +59,10 @@ def loops(vtgates: int, shards: int, rate: float, fresh_share: float, kinds: tup
         raise ValueError("the share of fresh connections must be from 0 to 1")
     if vtgates < 1 or shards < 1:
         raise ValueError("at least one vtgate and one shard are needed")
-    pairs = [(kind, vtgate) for kind in kinds for vtgate in range(vtgates)]
+    # all first shards, then all second ones: a shard's requests of one kind and vtgate interleave with the others'
+    places = [(shard, kind, vtgate) for shard in range(shards) for kind in kinds for vtgate in range(vtgates)]
+    each = rate / shards
     return [
-        Loop(kind, vtgate, rate, position / (len(pairs) * rate), shards, fresh_share)
-        for position, (kind, vtgate) in enumerate(pairs)
+        Loop(kind, vtgate, shard, each, position / (len(places) * each), fresh_share)
+        for position, (shard, kind, vtgate) in enumerate(places)
     ]

@@ -43,8 +43,8 @@ def load_of(fake: Any, clock: Any, record: Any = lambda request: None, **setting
     return load
 
 
-def client(load: Load, kind: str) -> Client:
-    return Client(Loop(kind, 0, 25.0, 0.0, 2, 0.2), load)
+def client(load: Load, kind: str, shard: int = 0) -> Client:
+    return Client(Loop(kind, 0, shard, 25.0, 0.0, 0.2), load)
 
 
 def failing(error: Exception, *words: str) -> Any:
@@ -57,8 +57,8 @@ def failing(error: Exception, *words: str) -> Any:
     return fault
 
 
-def job(clock: Clock, fresh: bool = False, shard: int = 0, due: float = 0.0, late: float = 0.0) -> Job:
-    return Job(clock.now + due, fresh, shard, late)
+def job(clock: Clock, fresh: bool = False, due: float = 0.0, late: float = 0.0) -> Job:
+    return Job(clock.now + due, fresh, late)
 
 
 KILLED = pymysql.err.InternalError(1105, "transaction ended")
@@ -67,7 +67,7 @@ LOST = pymysql.err.OperationalError(2013, "Lost connection")
 
 def test_an_answered_write_is_acknowledged_and_has_a_row_of_its_shard(fake_vtgate, clock):
     fake = fake_vtgate()
-    request = client(load_of(fake, clock), "write").run(job(clock, shard=1))
+    request = client(load_of(fake, clock), "write", shard=1).run(job(clock))
     assert request.step is None
     assert request.acked
     assert request.row in fake.rows
@@ -196,7 +196,7 @@ def test_a_read_that_misses_an_old_row_is_stale_and_one_that_misses_a_young_row_
     assert reader.run(job(clock)).stale_s is None
     clock.now += 2
     assert reader.run(job(clock)).stale_s == pytest.approx(31.0)
-    assert reader.run(job(clock, shard=1)).stale_s is None
+    assert client(load, "read", shard=1).run(job(clock)).stale_s is None
     fake.rows.add(row)
     assert reader.run(job(clock)).stale_s is None
 
@@ -233,7 +233,8 @@ def test_a_stalled_vtgate_does_not_hold_back_the_schedule(fake_vtgate):
     """Open loop: while no answer comes, every request is still sent when it is due, on more connections."""
     done: list[Request] = []
     fake = fake_vtgate()
-    load = Load(Settings("c", "t", rate=100.0, fresh_share=0.0), fake.dialler(), SHARDS, done.append)
+    settings = Settings("c", "t", rate=100.0, fresh_share=0.0, max_connections=10)
+    load = Load(settings, fake.dialler(), SHARDS, done.append)
     load.restock()
     waiting = threading.Semaphore(0)
     release = threading.Event()

@@ -12,26 +12,28 @@ from ansible_collections.vtops.vitess.plugins.module_utils.probe.schedule import
 
 
 def test_requests_are_due_on_a_fixed_schedule():
-    loop = Loop("read", 0, rate=25.0, offset=0.01, shards=2, fresh_share=0.2)
+    loop = Loop("read", 0, 1, rate=25.0, offset=0.01, fresh_share=0.2)
     assert [loop.due(number) for number in range(3)] == pytest.approx([0.01, 0.05, 0.09])
 
 
-def test_every_kind_is_asked_of_every_vtgate_at_its_own_offset():
+def test_every_kind_is_asked_of_every_vtgate_and_shard_at_its_own_offset():
     every = loops(vtgates=2, shards=2, rate=25, fresh_share=0.2)
-    assert {(loop.kind, loop.vtgate) for loop in every} == {(kind, gate) for kind in KINDS for gate in (0, 1)}
+    places = [(kind, gate, shard) for kind in KINDS for gate in (0, 1) for shard in (0, 1)]
+    assert sorted((loop.kind, loop.vtgate, loop.shard) for loop in every) == sorted(places)
     offsets = sorted(loop.offset for loop in every)
-    assert len(set(offsets)) == 8
-    assert offsets[-1] < 1 / 25
+    assert len(set(offsets)) == 16
+    assert offsets[-1] < 2 / 25
 
 
-@given(share=st.floats(0, 1), shards=st.integers(1, 7))
-def test_the_share_of_fresh_connections_is_kept_on_each_shard(share: float, shards: int):
-    loop = Loop("write", 0, 10.0, 0.0, shards, share)
-    rounds = 500
-    fresh = dict.fromkeys(range(shards), 0)
-    for number in range(rounds * shards):
-        fresh[loop.shard(number)] += loop.fresh(number)
-    assert all(abs(count - share * rounds) <= 1 for count in fresh.values())
+def test_the_rate_is_that_of_a_kind_at_a_vtgate_over_all_shards():
+    every = loops(vtgates=3, shards=4, rate=25, fresh_share=0.2)
+    assert sum(loop.rate for loop in every if (loop.kind, loop.vtgate) == ("write", 1)) == pytest.approx(25)
+
+
+@given(share=st.floats(0, 1))
+def test_the_share_of_fresh_connections_is_kept(share: float):
+    loop = Loop("write", 0, 0, 10.0, 0.0, share)
+    assert abs(sum(loop.fresh(number) for number in range(500)) - share * 500) <= 1
 
 
 @pytest.mark.parametrize(

@@ -257,6 +257,18 @@ def test_the_old_primary_is_away_if_it_does_not_serve_after_every_vtgate_agreed(
     assert tape.told()["tablets"][C]["away_s"] == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize("kind", ["DRAINED", "RESTORE", "BACKUP"])
+def test_a_tablet_that_is_drained_at_the_first_look_is_away_and_not_meant_to_be_so(kind: str):
+    tape = Tape()
+    tape.events = [event for event in tape.events if not (isinstance(event, TabletSeen) and event.alias == A)]
+    tape.add(TabletSeen(0.0, None, A, "commerce", "-80", kind))
+    tape.wait(5)
+    tape.type(A, "REPLICA")
+    told = tape.told()["tablets"][A]
+    assert told["recorded_type"] == "REPLICA"
+    assert told["away_s"] == pytest.approx(5)
+
+
 def test_an_unplanned_reparent_excuses_nobody(tape: Tape):
     tape.wait(1)
     tape.pod(C, "tablet-2-old", terminating=True)
