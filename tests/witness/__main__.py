@@ -231,7 +231,6 @@ def run(lab_file: Path, out: Path, deadline: float) -> None:
     if lost or not pods:
         raise WitnessError(f"no Pod is known for {', '.join(lost) or 'any tablet'}")
     record(Started(time.time(), None, pods, [name for name, _host, _port in lab.vtgates]))
-    aliases = {pod: alias for alias, pod in pods.items()}
     record.on_pod.append(NewPods(CatchUp(lab, record), topology, pods))
     watches = [kubernetes.pods, *kubernetes.others]
     for watch in watches:
