@@ -10,7 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from .. import gates, labels
-from ..errors import OutcomeUnknown, Refused, StepFailure
+from ..claim import ClaimLost
+from ..errors import EdgeError, OutcomeUnknown, Refused, StepFailure
 from ..fleet import Pod, TabletType
 from ..options import cluster_spec, roll_spec
 from ..owners import Wanted
@@ -96,26 +97,27 @@ def _evict(session: Session, pod: Pod) -> None:
     """Evict that very Pod. Too many requests is a bounded wait, more than one budget is permanent; never a plain delete (design rule 4)."""
     claim = session.held
     kube = session.cluster.kube
+    tried = False
 
     def look() -> Look[bool]:
+        nonlocal tried
+        if tried:
+            if _gone(session, pod):
+                return Look(True)
+            # The wait made the gates' evidence void: a sibling may be lost by now (design rule 2).
+            _require_or_put_back(session, session.fresh_case())
+        tried = True
         claim.renew()
-        marked = kube.annotate_pod(
-            pod.namespace, pod.name, pod.uid, {labels.ROLL: claim.roll, labels.TRANSITION: str(claim.transitions)}
-        )
         try:
+            marked = kube.annotate_pod(
+                pod.namespace, pod.name, pod.uid, {labels.ROLL: claim.roll, labels.TRANSITION: str(claim.transitions)}
+            )
             kube.evict(pod.namespace, pod.name, pod.uid, str(marked["metadata"]["resourceVersion"]))
         except OutcomeUnknown:
-            now = session.cluster.pod(pod.namespace, pod.name)
-            return (
-                Look(True)
-                if now is None or now.uid != pod.uid or now.terminating
-                else Look(missing="the eviction's answer was lost")
-            )
+            return Look(True) if _gone(session, pod) else Look(missing="the eviction's answer was lost")
         except Refused as error:
-            if error.status == 404:
-                return Look(True)
-            if error.status == 409:
-                return Look(missing="the Pod changed in the same moment")
+            if error.status in (404, 409):
+                return Look(True) if _gone(session, pod) else Look(missing="the Pod changed in the same moment")
             if error.status == 429:
                 return Look(missing=f"a disruption budget holds it: {error}")
             raise
@@ -123,7 +125,9 @@ def _evict(session: Session, pod: Pod) -> None:
 
     try:
         session.until(look, "the eviction", session.params["evict_timeout"], every_s=0.5)
-    except (WaitTimeout, Refused) as error:
+    except ClaimLost:
+        raise
+    except (WaitTimeout, EdgeError) as error:
         state = session.put_back(session.drained_by_us[session.alias], "its Pod could not be evicted")
         raise session.failure(
             str(error),
@@ -131,6 +135,12 @@ def _evict(session: Session, pod: Pod) -> None:
             state=state,
             next_command=f"kubectl -n {pod.namespace} get pdb; then run the same playbook again",
         ) from error
+
+
+def _gone(session: Session, pod: Pod) -> bool:
+    """Whether that very Pod is gone or going."""
+    now = session.cluster.pod(pod.namespace, pod.name)
+    return now is None or now.uid != pod.uid or now.terminating
 
 
 def _wait_new_pod(session: Session, namespace: str, name: str, old_uid: str, wanted: Wanted | None) -> Pod:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .. import gates
-from ..claim import Entry
+from ..claim import ClaimLost, Entry
 from ..clients.vttablet import SERVING_POOLS, TRANSACTION_POOLS
 from ..errors import EdgeError
 from ..fleet import Pod, TabletType
@@ -149,6 +149,8 @@ def _wait_idle(session: Session, pod: Pod, original: TabletType) -> None:
 
     try:
         session.until(look, "its last queries", session.params["idle_timeout"], every_s=0.05)
+    except ClaimLost:
+        raise
     except (WaitTimeout, EdgeError) as error:
         state = session.put_back(original, "it did not get idle")
         raise session.failure(
