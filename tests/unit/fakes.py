@@ -215,7 +215,7 @@ class World:
                 "namespace": NAMESPACE,
                 "uid": f"uid-{self.next_version()}",
                 "resourceVersion": self.next_version(),
-                "creationTimestamp": stamp(self.clock.time() - (7200 if revision == "old" else 0)),
+                "creationTimestamp": stamp(self.clock.time() - 7200),
                 "labels": {labels.COMPONENT: "vttablet", labels.REVISION: revision},
                 "annotations": {},
                 "ownerReferences": [{"kind": "StatefulSet", "name": name, "controller": True}],
@@ -361,6 +361,7 @@ class World:
         owner = self.stateful_sets[f"commerce-{labels.safe_shard(tablet.shard)}"]
         image = owner["spec"]["template"]["spec"]["containers"][0]["image"]
         pod = self.tablet_pod(tablet, owner["status"]["updateRevision"], image, f"10.0.1.{tablet.alias.uid}")
+        pod["metadata"]["creationTimestamp"] = stamp(self.clock.time())
         pod["status"].update(phase="Pending", conditions=[{"type": "Ready", "status": "False"}])
         self.pods[tablet.pod] = pod
         self.clock.at(self.start_s, lambda: self._pod_started(tablet, pod))

@@ -162,3 +162,31 @@ DRAIN_FAULTS = (
         _tablet(REPLICA, gtid=f"{EXECUTED},{uuid_of(REPLICA)}:1"),
     ),
 )
+
+
+def _put_back_by_hand(world: World) -> None:
+    world.tablet(REPLICA).type = "REPLICA"
+
+
+# Each comes after REPLICA was drained by this roll.
+REPLACE_FAULTS = (
+    *ANY_ACT,
+    *(fault for fault in OWNER if fault.gate != "spec_is_as_planned"),
+    Fault(
+        "spec_is_as_planned",
+        "the spec changed after the drain",
+        "this roll was started for new",
+        _owner("status", "updateRevision", value="newer"),
+    ),
+    Fault("no_backup_or_restore", "it is backed up", "is BACKUP", _tablet(REPLICA, type="BACKUP")),
+    Fault("not_primary", "its mysqld takes writes", "not read_only", _tablet(REPLICA, read_only=False)),
+    Fault("serving_route_remains", "the sibling lags by now", "no other REPLICA", _tablet(SIBLING, lag=60.0)),
+    Fault("enough_ackers_remain", "the last acker by now", "writes would hang", _tablet(SIBLING, semi_sync=False)),
+    Fault(
+        "no_errant_gtid",
+        "it wrote by itself",
+        "errant GTIDs",
+        _tablet(REPLICA, gtid=f"{EXECUTED},{uuid_of(REPLICA)}:1"),
+    ),
+    Fault("drained_by_this_roll", "somebody put it back", "run tablet_drain first", _put_back_by_hand),
+)
