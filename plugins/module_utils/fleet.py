@@ -220,7 +220,11 @@ def away_reasons(shard: Shard, tablet: Tablet) -> tuple[str, ...]:
 
 
 def not_routed_reasons(shard: Shard, tablet: Tablet) -> tuple[str, ...]:
-    """Which vtgates that should see the tablet do not show it SERVING, with its type, at its present address."""
+    """Which vtgates that should see the tablet do not show it SERVING, with its type, at its present address only.
+
+    An old entry that is NOT_SERVING is no route: a v23 vtgate was seen to keep one for minutes, and its health stream
+    drops an address that answers with another alias.
+    """
     reasons: list[str] = []
     for vtgate in shard.live_vtgates:
         if vtgate.error or not vtgate.should_see(tablet):
@@ -237,8 +241,6 @@ def not_routed_reasons(shard: Shard, tablet: Tablet) -> tuple[str, ...]:
             route = routes[0]
             state = "SERVING" if route.serving else "NOT_SERVING"
             reasons.append(f"{vtgate.name} shows {route.type} {state} at {route.hostname}")
-        elif len(routes) > 1:
-            reasons.append(
-                f"{vtgate.name} keeps a stale entry at {', '.join(sorted({r.hostname for r in routes} - {tablet.hostname}))}"
-            )
+        elif stale := sorted({route.hostname for route in routes if route.serving} - {tablet.hostname}):
+            reasons.append(f"{vtgate.name} also routes to its old address {', '.join(stale)}")
     return tuple(reasons)

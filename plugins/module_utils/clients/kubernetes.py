@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..errors import EdgeError, OutcomeUnknown, Refused, Unreachable
+from .tunnel import open_tunnel
 
 try:
     import kubernetes.client
@@ -236,12 +237,12 @@ class KubernetesClient:
         what = f"port-forward to {namespace}/{pod}:{port}"
         headers = {**self._auth_headers(), "sec-websocket-protocol": "v4.channel.k8s.io"}
         try:
-            tunnel = ws_client.create_websocket(self._configuration, url, headers)
+            channel = ws_client.create_websocket(self._configuration, url, headers)
         except websocket.WebSocketBadStatusException as error:
             raise Refused(f"{what}: {_handshake_reason(error)}", error.status_code or 0) from error
         except (OSError, websocket.WebSocketException) as error:
             raise Unreachable(f"{what}: {error}") from error
-        return ws_client.PortForward(tunnel, [port]).socket(port)
+        return open_tunnel(channel)
 
 
 def _configuration(access: Access) -> Any:

@@ -22,6 +22,8 @@ Run = Callable[[list[str], float], str]
 
 RUNNING = 3  # replication.IoThreadState / SqlThreadState (go/mysql/replication/replication_state.go)
 SLACK_S = 3.0
+# A mysqld or vttablet that does not answer by then is away; waiting longer would only make the other evidence old.
+STATUS_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ class Vtctld:
 
     def full_status(self, alias: Alias) -> Mysqld:
         """What the tablet's mysqld says of itself."""
-        return parse_full_status(self._json("GetFullStatus", str(alias)))
+        return parse_full_status(self._json("GetFullStatus", str(alias), timeout_s=STATUS_TIMEOUT_S))
 
     def change_type(self, alias: Alias, kind: TabletType) -> None:
         """ChangeTabletType. Not idempotent in Vitess: read the type first."""
