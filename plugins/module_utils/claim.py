@@ -259,6 +259,7 @@ class Claim:
         self._resource_version = resource_version
         self.transitions = transitions
         self.journal = journal
+        self.held = True
         self._renewed = 0.0
 
     @property
@@ -315,6 +316,7 @@ class Claim:
 
     def release(self) -> None:
         """Empty the holder and keep the journal."""
+        self.held = False
         try:
             self._claims.put(self.name, self._resource_version, self.transitions, self.journal, "")
         except Refused as error:

@@ -56,6 +56,7 @@ def run(session: Session) -> dict[str, Any]:
         if session.params["_check_mode"]:
             return session.result(mine or tablet.type != original, before, {**before, "type": str(original)})
         if not mine and tablet.type == original and not away_reasons(shard, tablet):
+            session.require((gates.every_vtgate_answers,), session.case(shard, None))
             with session.phases.phase("canary"):
                 canaries = _canaries(session, shard, tablet)
             return session.result(False, before, before, held=False, canary_reads=canaries)
