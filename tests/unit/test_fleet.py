@@ -104,10 +104,16 @@ def test_a_tablet_is_away_if_a_vtgate_shows_it_at_its_old_address() -> None:
     assert away_reasons(shard, tablet) == ("vtgate-0 shows REPLICA SERVING at 10.0.0.9",)
 
 
-def test_a_tablet_is_away_if_a_vtgate_keeps_its_old_address_beside_the_new_one() -> None:
+def test_a_tablet_is_away_if_a_vtgate_routes_to_its_old_address_beside_the_new_one() -> None:
     tablet = a_tablet(REPLICA)
     shard = seen_by(a_shard(tablet), "vtgate-0", routes=(a_route(tablet), a_route(tablet, hostname="10.0.0.9")))
-    assert away_reasons(shard, tablet) == ("vtgate-0 keeps a stale entry at 10.0.0.9",)
+    assert away_reasons(shard, tablet) == ("vtgate-0 also routes to its old address 10.0.0.9",)
+
+
+def test_an_old_address_that_is_not_serving_is_no_route_and_keeps_no_tablet_away() -> None:
+    tablet = a_tablet(REPLICA)
+    old = a_route(tablet, hostname="10.0.0.9", serving=False)
+    assert away_reasons(seen_by(a_shard(tablet), "vtgate-0", routes=(old, a_route(tablet))), tablet) == ()
 
 
 def test_a_terminating_vtgate_is_not_asked() -> None:
