@@ -116,7 +116,7 @@ class Cluster:
         scope = self.scope
         endpoints: list[Endpoint] = []
         for address in scope.vtgate_addresses:
-            host, _, port = address.rpartition(":")
+            host, _colon, port = address.rpartition(":")
             endpoints.append(
                 Endpoint(name=address, host=host or address, port=int(port) if host else scope.vtgate_port)
             )

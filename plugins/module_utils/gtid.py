@@ -40,7 +40,7 @@ class GtidSet:
                 if not field[:1].isdigit():
                     key = f"{source.lower()}:{field.lower()}"
                     continue
-                first, _, last = field.partition("-")
+                first, _dash, last = field.partition("-")
                 found.setdefault(key, []).append((int(first), int(last or first)))
         return cls(tuple(sorted((key, _merged(spans)) for key, spans in found.items())))
 

@@ -67,7 +67,7 @@ def place_spec() -> dict[str, Any]:
     """Which tablet; keyspace and shard are looked up where they are not given."""
     return {
         "tablet": {"type": "str", "required": True},
-        "keyspace": {"type": "str"},
+        "keyspace": {"type": "str", "no_log": False},
         "shard": {"type": "str"},
     }
 

@@ -512,7 +512,7 @@ class FakeKubernetes(KubernetesClient):
         ]
 
     def _pods(self, query: dict[str, str]) -> Json:
-        key, _, value = query["labelSelector"].partition("=")
+        key, _equals, value = query["labelSelector"].partition("=")
         return {"items": [p for p in self.world.pods.values() if p["metadata"]["labels"].get(key) == value]}
 
     def _patch_pod(self, name: str, body: Json) -> Json:
@@ -727,8 +727,8 @@ class FakeConnection:
             raise AssertionError(f"the fake has no {sql}")
 
     def _server_uuid(self) -> str:
-        shard, _, rest = self.target.partition(":")[2].partition("@")
-        kind, _, alias = rest.partition("|")
+        shard, _at, rest = self.target.partition(":")[2].partition("@")
+        kind, _bar, alias = rest.partition("|")
         serving = [
             self.world.tablets[Alias.parse(row[5])]
             for row in self.world.rows_of(self.vtgate)

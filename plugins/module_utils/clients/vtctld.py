@@ -48,7 +48,7 @@ class LocalTransport:
 
     def __call__(self, arguments: list[str], timeout_s: float) -> str:
         try:
-            done = subprocess.run(
+            done = subprocess.run(  # pylint: disable=ansible-bad-function
                 [*self.program, *arguments],
                 capture_output=True,
                 text=True,

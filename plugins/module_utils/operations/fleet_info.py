@@ -23,7 +23,7 @@ def argument_spec() -> dict[str, Any]:
     """Options of the module."""
     return {
         **cluster_spec(),
-        "keyspaces": {"type": "list", "elements": "str", "default": []},
+        "keyspaces": {"type": "list", "elements": "str", "default": [], "no_log": False},
         "tablets": {"type": "list", "elements": "str", "default": []},
         "wanted_revision": {"type": "str"},
         "wanted_since": {"type": "str"},

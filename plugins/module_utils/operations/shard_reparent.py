@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -73,13 +74,15 @@ def run(session: Session) -> dict[str, Any]:
 
         session.waiter.tick = tick
         try:
-            return _reparent(session, claim, case.shard, before)
+            return _reparent(session, (claim, keyspace_claim), case.shard, before)
         finally:
             session.waiter.tick = claim.tick
-            keyspace_claim.release()
+            # One that cannot be released expires; why the reparent failed must not be lost over it.
+            with suppress(EdgeError):
+                keyspace_claim.release()
 
 
-def _reparent(session: Session, claim: Claim, shard: Shard, before: dict[str, Any]) -> dict[str, Any]:
+def _reparent(session: Session, claims: tuple[Claim, ...], shard: Shard, before: dict[str, Any]) -> dict[str, Any]:
     with session.phases.phase("wait for the buffer's gap"):
         _wait_buffer_gap(session, shard)
     with session.phases.phase("wait for transactions"):
@@ -94,8 +97,9 @@ def _reparent(session: Session, claim: Claim, shard: Shard, before: dict[str, An
     counters = _buffer_counters(session)
     wait_replicas = session.params["wait_replicas_timeout"]
     with session.phases.phase("reparent"):
-        claim.renew()
-        started = session.clock.time()
+        for claim in claims:
+            claim.renew()
+        started, ends = session.clock.time(), session.clock.monotonic() + session.params["reparent_timeout"]
         try:
             session.cluster.vtctld.planned_reparent(
                 session.keyspace,
@@ -106,14 +110,8 @@ def _reparent(session: Session, claim: Claim, shard: Shard, before: dict[str, An
                 timeout_s=session.params["reparent_timeout"],
             )
         except (OutcomeUnknown, Refused) as error:
-            primary, _term = session.cluster.vtctld.shard_primary(session.keyspace, session.shard_name)
-            if primary != candidate:
-                raise session.failure(
-                    f"PlannedReparentShard failed, {primary} is primary: {error}",
-                    gate="reparent",
-                    state="the shard record names the old primary; vtorc repairs a half-done one",
-                    next_command="run the same playbook again",
-                ) from error
+            may_go_on = ends - session.clock.monotonic() if isinstance(error, OutcomeUnknown) else 0.0
+            _prove_recorded(session, candidate, error, may_go_on)
         session.state = f"{candidate} was made primary; not every vtgate was seen to agree"
     with session.phases.phase("every vtgate agrees"):
         after_shard = _wait_agreed(session, candidate)
@@ -141,6 +139,24 @@ def _reparent(session: Session, claim: Claim, shard: Shard, before: dict[str, An
             next_command="look at those vtgates' buffer flags; the same playbook goes on",
         )
     return result
+
+
+def _prove_recorded(session: Session, candidate: Alias, error: EdgeError, may_go_on_s: float) -> None:
+    """The shard record decides and not the exit code; a command whose answer was lost may go on for its whole time limit."""
+
+    def look() -> Look[bool]:
+        primary, _term = session.cluster.vtctld.shard_primary(session.keyspace, session.shard_name)
+        return Look(True) if primary == candidate else Look(missing=f"{primary} is primary")
+
+    try:
+        session.until(look, "the lost PlannedReparentShard", may_go_on_s, every_s=0.5)
+    except WaitTimeout as timeout:
+        raise session.failure(
+            f"PlannedReparentShard failed, {timeout.last_missing}: {error}",
+            gate="reparent",
+            state="the shard record names the old primary; vtorc repairs a half-done one",
+            next_command="run the same playbook again",
+        ) from error
 
 
 def _choose(session: Session, case: gates.Case) -> Alias | None:

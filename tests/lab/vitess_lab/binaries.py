@@ -32,7 +32,7 @@ def vitess(version: str) -> Path:
 
 def kubernetes() -> Path:
     version = versions.KUBERNETES
-    major, minor, _ = version.split(".")
+    major, minor, _patch = version.split(".")
     stamps = {
         "gitVersion": f"v{version}",
         "gitMajor": major,
