@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.vtops.vitess.plugins.module_utils.errors import StepFailure
 from ansible_collections.vtops.vitess.plugins.module_utils.gates import Gate
 from ansible_collections.vtops.vitess.tests.unit.factories import EXECUTED, PRIMARY, REPLICA, SIBLING, uuid_of
 from ansible_collections.vtops.vitess.tests.unit.fakes import World
@@ -24,6 +25,15 @@ class Fault:
     reason: str
     breaks: Callable[[World], Any] = lambda _world: None
     params: dict[str, Any] = field(default_factory=dict)
+    first: str = ""  # the gate that is named first where this one is never red alone
+
+    def is_named_by(self, failure: StepFailure) -> bool:
+        """Whether the failure names the gate, and says why."""
+        return (
+            failure.gate == (self.first or self.gate)
+            and self.gate in f"{failure.gate} {failure.reason}"
+            and self.reason in failure.reason
+        )
 
 
 def needs_every_gate(step: tuple[Gate, ...], faults: Iterable[Fault]) -> None:
@@ -189,4 +199,69 @@ REPLACE_FAULTS = (
         _tablet(REPLICA, gtid=f"{EXECUTED},{uuid_of(REPLICA)}:1"),
     ),
     Fault("drained_by_this_roll", "somebody put it back", "run tablet_drain first", _put_back_by_hand),
+)
+
+
+# -- the reparent of PRIMARY to a replica that is as wanted
+
+
+def _buffers(**flags: str) -> Callable[[World], None]:
+    return lambda world: world.vtgates[1].flags.update({name.replace("_", "-"): value for name, value in flags.items()})
+
+
+def _not_as_wanted(world: World) -> None:
+    for name in ("commerce-x-80-102", "commerce-x-80-103"):
+        world.pods[name]["metadata"]["labels"]["controller-revision-hash"] = "old"
+
+
+def _two_tablets(world: World) -> None:
+    del world.tablets[SIBLING]
+
+
+def _says_replica(world: World) -> None:
+    world.primaries["-80"] = SIBLING
+
+
+def _both_lag(world: World) -> None:
+    for alias in (REPLICA, SIBLING):
+        world.tablet(alias).lag = 60.0
+
+
+def _migrating(world: World) -> None:
+    world.migrations = [("0f3c", "running")]
+
+
+REPARENT_FAULTS = (
+    *ANY_ACT,
+    *OWNER,
+    Fault(
+        "no_backup_or_restore",
+        "a sibling restores",
+        "no_backup_or_restore",
+        _tablet(SIBLING, type="RESTORE"),
+        first="no_other_tablet_away",
+    ),
+    Fault("is_primary", "record and type disagree", "is_primary", _says_replica, first="shard_has_healthy_primary"),
+    Fault("candidate_is_fit", "no replica is as wanted", "does not run what is wanted yet", _not_as_wanted),
+    Fault("candidate_is_fit", "all lag", "replication does not run or lags", _both_lag),
+    Fault(
+        "candidate_is_fit",
+        "the named one is no tablet of the shard",
+        "zone1-0000000999 is no tablet of commerce/-80",
+        params={"new_primary": "zone1-0000000999"},
+    ),
+    Fault("two_tablets_left_to_ack", "two tablets only", "besides zone1-0000000102", _two_tablets),
+    Fault(
+        "buffering_covers_reparent",
+        "one vtgate does not buffer",
+        "vtgate-1 does not buffer",
+        _buffers(enable_buffer="false"),
+    ),
+    Fault(
+        "buffering_covers_reparent",
+        "one buffers too short",
+        "buffers for 2 s, the reparent may wait 4 s",
+        _buffers(buffer_window="2s"),
+    ),
+    Fault("no_migration_running", "an OnlineDDL runs", "OnlineDDL running: 0f3c running", _migrating),
 )
