@@ -195,8 +195,16 @@ class Claims:
                 return Look(claim)
             return Look(missing=f"held by {state.identity}, renewed {state.renewed}")
 
+        def look_again() -> Look[Claim]:
+            try:
+                return look()
+            except ClaimLost:
+                if not self.holder.executor.runs:
+                    raise
+                return Look(missing="being taken by somebody else in this moment")
+
         try:
-            return waiter.until(look, f"claim {name}", wait_s, every_s=1.0)
+            return waiter.until(look_again, f"claim {name}", wait_s, every_s=1.0)
         except WaitTimeout as timeout:
             raise ClaimHeld(f"{name} is {timeout.last_missing}") from timeout
 
