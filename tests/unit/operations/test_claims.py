@@ -1,0 +1,192 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The claim under every acting operation: who is let in, and that nobody acts without it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ansible_collections.vtops.vitess.plugins.module_utils import labels
+from ansible_collections.vtops.vitess.plugins.module_utils.errors import StepFailure
+from ansible_collections.vtops.vitess.plugins.module_utils.executor import Process
+from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias
+from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING
+from ansible_collections.vtops.vitess.tests.unit.fakes import World, elsewhere, gone, held_by
+
+ACTING = ("tablet_drain", "pod_replace", "vtgate_readmit", "shard_reparent")
+
+
+def ready_for(operation: str) -> tuple[World, Alias]:
+    """A fleet in which the operation has something to do, and the tablet."""
+    world = World()
+    if operation == "shard_reparent":
+        for alias in (REPLICA, SIBLING):
+            world.pods[world.tablet(alias).pod]["metadata"]["labels"][labels.REVISION] = "new"
+        return world, PRIMARY
+    if operation in ("pod_replace", "vtgate_readmit"):
+        world.run("tablet_drain")
+    if operation == "vtgate_readmit":
+        world.run("pod_replace")
+        world.clock.sleep(5.0)
+    world.calls.clear()
+    return world, REPLICA
+
+
+@pytest.mark.parametrize("operation", ACTING)
+def test_nobody_acts_on_a_shard_that_a_live_roll_holds_and_the_holder_is_named(operation: str) -> None:
+    world, alias = ready_for(operation)
+    held_by(world, Process.current())
+    with pytest.raises(StepFailure, match="held by other@") as failure:
+        world.run(operation, alias)
+    assert (failure.value.gate, failure.value.next_command) == ("claim", "wait until it is released, or set claim_wait")
+    assert world.calls == []
+
+
+@pytest.mark.parametrize("operation", ACTING)
+def test_a_dead_holder_of_this_host_is_taken_over_at_once_and_every_pod_of_the_shard_is_fenced(operation: str) -> None:
+    world, alias = ready_for(operation)
+    held_by(world, gone())
+    start = world.clock.now
+    fenced_at: list[float] = []
+    world.before("PATCH .*/pods/commerce-x-80-103", lambda: fenced_at.append(world.clock.now))
+    world.run(operation, alias)
+    assert fenced_at == [start]
+    transitions = str(world.lease()["spec"]["leaseTransitions"])
+    marks = {
+        p["metadata"]["annotations"].get(labels.TRANSITION)
+        for p in world.pods.values()
+        if "commerce" in p["metadata"]["name"]
+        and p["metadata"]["labels"].get(labels.REVISION) != "x"
+        and p["metadata"]["annotations"]
+    }
+    assert marks == {transitions}
+
+
+def test_the_fence_is_written_before_the_act() -> None:
+    world, alias = ready_for("tablet_drain")
+    held_by(world, gone())
+    world.run("tablet_drain", alias)
+    fences = [n for n, call in enumerate(world.calls) if call.startswith("PATCH /api/v1/namespaces/vitess/pods/")]
+    assert len(fences) == 3
+    assert max(fences) < world.calls.index("ChangeTabletType zone1-0000000102 drained")
+
+
+def test_what_a_dead_roll_drained_is_ours_to_finish_after_the_take_over() -> None:
+    world, alias = ready_for("tablet_drain")
+    world.run("tablet_drain", alias, roll="dead")
+    held_by(world, gone(), roll="dead")
+    world.run("pod_replace", alias)
+    world.run("vtgate_readmit", alias)
+    assert world.tablet(alias).type == "REPLICA"
+    assert not world.journal[alias].in_flight
+
+
+def test_a_holder_of_another_host_is_waited_for_as_long_as_the_caller_allows() -> None:
+    world, alias = ready_for("tablet_drain")
+    held_by(world, elsewhere())
+    with pytest.raises(StepFailure, match="held by other@other-host"):
+        world.run("tablet_drain", alias, claim_wait=30.0)
+    start = world.clock.now
+    world.run("tablet_drain", alias, claim_wait=90.0)
+    assert world.clock.now - start > 60.0
+
+
+def loses_it(world: World) -> None:
+    """Another executor takes the Lease."""
+    world.lease()["metadata"]["resourceVersion"] = "another's"
+    world.lease()["spec"]["holderIdentity"] = "another"
+
+
+LONG_WAITS: dict[str, tuple[str, Callable[[World], Any]]] = {
+    "transactions": ("tablet_drain", lambda w: w.tablet(REPLICA).pools.update(TransactionPoolInUse=1)),
+    "idle": (
+        "tablet_drain",
+        lambda w: w.before("ChangeTabletType .* drained", lambda: w.tablet(REPLICA).pools.update(ConnPoolInUse=1)),
+    ),
+    "new pod": ("pod_replace", lambda w: w.__setattr__("start_s", 1e6)),
+    "catch up": ("vtgate_readmit", lambda w: w.tablet(REPLICA).__setattr__("lag", 60.0)),
+    "routes": ("vtgate_readmit", lambda w: w.vtgates[1].instead.update({REPLICA: []})),
+    "buffer's gap": ("shard_reparent", lambda w: w.terms.update({"-80": w.clock.time()})),
+    "old transactions": ("shard_reparent", lambda w: w.tablet(PRIMARY).__setattr__("transactions", [(7, 60.0)])),
+    "agree": (
+        "shard_reparent",
+        lambda w: w.__setattr__("on_reparent", lambda: w.vtgates[1].instead.update({REPLICA: []})),
+    ),
+}
+
+
+@pytest.mark.parametrize("wait", LONG_WAITS)
+def test_a_claim_that_is_lost_in_a_wait_stops_it_and_nothing_is_done_any_more(wait: str) -> None:
+    operation, makes_it_wait = LONG_WAITS[wait]
+    world, alias = ready_for(operation)
+    makes_it_wait(world)
+    acts: list[int] = []
+
+    def lose() -> None:
+        loses_it(world)
+        acts.append(len(world.acts))
+
+    world.clock.at(1.5, lose)
+    given = {"transaction_wait": 60.0} if wait == "transactions" else {}
+    with pytest.raises(StepFailure, match="was taken by somebody else") as failure:
+        world.run(operation, alias, **given)
+    assert failure.value.gate == "claim"
+    assert acts == [len(world.acts)]
+    assert world.lease()["metadata"]["resourceVersion"] == "another's"
+
+
+@pytest.mark.parametrize("wait", LONG_WAITS)
+def test_a_module_whose_ansible_playbook_is_gone_stops_in_the_next_look(
+    wait: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operation, makes_it_wait = LONG_WAITS[wait]
+    world, alias = ready_for(operation)
+    makes_it_wait(world)
+    runs = True
+    monkeypatch.setattr(Process, "runs", property(lambda self: runs))
+    acts: list[int] = []
+    died = world.clock.now + 1.5
+
+    def dies() -> None:
+        nonlocal runs
+        runs = False
+        acts.append(len(world.acts))
+
+    world.clock.at(1.5, dies)
+    with pytest.raises(StepFailure, match="is gone") as failure:
+        world.run(operation, alias)
+    assert failure.value.gate == "claim"
+    assert acts == [len(world.acts)]
+    assert world.clock.now - died < 1.0
+
+
+@pytest.mark.parametrize("operation", ["tablet_drain", "pod_replace"])
+def test_a_claim_that_was_lost_without_a_wait_stops_it_right_before_the_act(operation: str) -> None:
+    world, alias = ready_for(operation)
+    if operation == "tablet_drain":
+        world.run("shard_claim", alias)
+
+    def lose() -> None:
+        world.before("PUT .*leases", lambda: loses_it(world))
+
+    world.before("PUT .*leases", lose)
+    world.calls.clear()
+    with pytest.raises(StepFailure, match="was taken by somebody else"):
+        world.run(operation, alias)
+    assert world.acts == []
+
+
+def test_two_operators_that_start_at_once_never_take_two_tablets() -> None:
+    """Design rule 1, whatever runs beside us."""
+    world = World()
+    world.run("tablet_drain", REPLICA, roll="one")
+    other = Process("other-host/cafe", 12, 1)
+    with pytest.raises(StepFailure) as failure:
+        world.run("tablet_drain", SIBLING, roll="two", executor=other)
+    assert failure.value.gate is not None
+    assert [t.type for t in world.tablets.values()].count("DRAINED") == 1
