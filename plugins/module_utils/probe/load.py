@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from .ledger import Request
-from .rows import Rows, first_id, staleness
+from .rows import OutOfRows, Rows, first_id, staleness
 from .schedule import ON_REPLICA, READ, TRANSACTION, WRITE, WRITING_KINDS, Loop, loops
 from .vtgate import Dialler, Layout, code_and_text, is_own, quoted, shards_of
 
@@ -94,7 +94,7 @@ class Client:
                 done = clock()
             except Exception as error:  # noqa: BLE001 - whatever a client meets is an error of the request
                 done = clock()
-                step, own = self._step, is_own(error)
+                step, own = self._step, is_own(error) or isinstance(error, OutOfRows)
                 code, text = code_and_text(error)
                 self._recover(job.fresh)
             if step is None and done - job.due > limit:
@@ -226,25 +226,30 @@ class Pool:
         self._lock = threading.Lock()
         self._idle: list[SimpleQueue[Job | None]] = []
         self._backlog: deque[Job] = deque()
-        self._inboxes: list[SimpleQueue[Job | None]] = []
         self._threads: list[threading.Thread] = []
         self._stopped = False
 
     def give(self, job: Job) -> None:
         """Hand a due request to an idle thread, a new one, or (at the limit) the queue."""
         with self._lock:
-            if self._idle:
-                inbox = self._idle.pop()
-            elif len(self._threads) < self._load.settings.max_connections:
-                inbox = SimpleQueue()
-                thread = threading.Thread(target=self._work, args=(inbox,), daemon=True)
-                thread.start()
-                self._inboxes.append(inbox)
-                self._threads.append(thread)
-            else:
+            inbox = self._idle.pop() if self._idle else self._another()
+            if inbox is None:
                 self._backlog.append(job)
                 return
         inbox.put(job)
+
+    def _another(self) -> SimpleQueue[Job | None] | None:
+        """The inbox of a new thread; None at the limit, and where this host starts no more threads."""
+        if len(self._threads) >= self._load.settings.max_connections:
+            return None
+        inbox: SimpleQueue[Job | None] = SimpleQueue()
+        thread = threading.Thread(target=self._work, args=(inbox,), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return None
+        self._threads.append(thread)
+        return inbox
 
     def stop(self) -> None:
         """Let every thread finish its request and end; what is queued is still asked."""

@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.vtops.vitess.plugins.module_utils.probe.ledger import Request
 from ansible_collections.vtops.vitess.plugins.module_utils.probe.load import Client, Job, Load, Settings, Stop
+from ansible_collections.vtops.vitess.plugins.module_utils.probe.rows import OutOfRows
 from ansible_collections.vtops.vitess.plugins.module_utils.probe.schedule import KINDS, Loop
 from ansible_collections.vtops.vitess.plugins.module_utils.probe.vtgate import Layout
 
@@ -158,6 +159,30 @@ def test_a_lack_of_local_ports_is_the_probes_own_fault(fake_vtgate, clock):
     load = load_of(fake, clock)
     fake.fault = failing(OSError(errno.EADDRNOTAVAIL, "no port"), "connect")
     assert client(load, "read").run(job(clock)).own
+
+
+def test_a_lack_of_ids_is_the_probes_own_fault(fake_vtgate, clock):
+    load = load_of(fake_vtgate(), clock)
+    for _number in range(load.rows.in_stock() + 2000):
+        try:
+            load.rows.take(0)
+        except OutOfRows:
+            break
+    request = client(load, "write").run(job(clock))
+    assert (request.step, request.own, request.row) == ("write", True, None)
+
+
+def test_at_the_limit_of_connections_requests_wait_their_turn_and_are_sent(fake_vtgate):
+    done: list[Request] = []
+    fake = fake_vtgate()
+    settings = Settings("c", "t", rate=200.0, fresh_share=0.0, max_connections=1)
+    load = Load(settings, fake.dialler(), SHARDS, done.append)
+    load.restock()
+    opened = fake.opened
+    assert load.run(0.3)[0] == "deadline"
+    assert fake.opened - opened == len(KINDS) * len(SHARDS.shards)
+    assert len(done) >= 4 * 50
+    assert not [request for request in done if request.failed]
 
 
 def test_an_answer_after_the_limit_is_an_error_and_its_write_still_counts(fake_vtgate, clock):
