@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from .. import gates, plan
@@ -132,7 +133,16 @@ def _problems(
         found += [
             f"{member.alias}: {verdict.gate}: {verdict.reason}" for verdict in gates.red(gates.evaluate(which, case))
         ]
-    return found + never_possible(view, frozenset(member.alias for member in mine), accepted)
+    return found + never_possible(_at_rest(view, in_flight), frozenset(member.alias for member in mine), accepted)
+
+
+def _at_rest(view: Shard, in_flight: dict[Alias, TabletType]) -> Shard:
+    """The shard when what an earlier run drained is back: its size does not forbid to finish that run."""
+    tablets = tuple(
+        replace(t, type=in_flight[t.alias]) if t.type == TabletType.DRAINED and t.alias in in_flight else t
+        for t in view.tablets
+    )
+    return replace(view, tablets=tablets)
 
 
 def never_possible(view: Shard, todo: frozenset[Alias], accept_no_route: frozenset[Alias]) -> list[str]:
