@@ -1,0 +1,106 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.vtops.vitess.plugins.module_utils import labels
+from ansible_collections.vtops.vitess.plugins.module_utils.operations import fleet_info
+from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING
+from ansible_collections.vtops.vitess.tests.unit.fakes import World, stamp
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def run(world: World, **given: Any) -> dict[str, dict[str, Any]]:
+    result = fleet_info.run(world.params("fleet_info", **given), world.cluster())
+    assert result["changed"] is False
+    assert world.calls == []
+    return {tablet["alias"]: tablet for tablet in result["tablets"]}
+
+
+def test_shows_every_tablet_with_pod_owner_and_what_is_wanted(world: World) -> None:
+    shown = run(world)
+    assert list(shown) == [str(PRIMARY), str(REPLICA), str(SIBLING)]
+    tablet = shown[str(REPLICA)]
+    assert (tablet["type"], tablet["cell"], tablet["keyspace"], tablet["shard"]) == (
+        "REPLICA",
+        "zone1",
+        "commerce",
+        "-80",
+    )
+    assert (tablet["pod"], tablet["node"], tablet["ready"]) == ("commerce-x-80-102", "worker-1", True)
+    assert (tablet["owner"], tablet["refusal"]) == ("StatefulSet/commerce-x-80", "")
+    assert (tablet["revision"], tablet["wanted_revision"], tablet["as_wanted"]) == ("old", "new", False)
+    assert (tablet["image"], tablet["wanted_image"]) == ("vitess/lite:v23.0.3", "vitess/lite:v24.0.2")
+
+
+def test_asks_once_for_the_topology_the_pods_and_each_owner_whatever_the_size(world: World) -> None:
+    reads: list[str] = []
+    for call in ("GetTablets", "GET .*/pods$", "GET .*/statefulsets/", "GET .*/leases$"):
+        world.before(call, lambda call=call: reads.append(call), times=99)
+    run(world)
+    assert sorted(reads) == sorted(["GetTablets", "GET .*/pods$", "GET .*/statefulsets/", "GET .*/leases$"])
+
+
+def test_a_tablet_whose_pod_is_at_the_wanted_revision_is_as_wanted(world: World) -> None:
+    world.pods["commerce-x-80-102"]["metadata"]["labels"][labels.REVISION] = "new"
+    assert [t["as_wanted"] for t in run(world).values()] == [False, True, False]
+
+
+def test_a_tablet_in_flight_is_not_as_wanted_although_its_pod_is(world: World) -> None:
+    world.run("tablet_drain")
+    world.pods["commerce-x-80-102"]["metadata"]["labels"][labels.REVISION] = "new"
+    world.calls.clear()
+    tablet = run(world)[str(REPLICA)]
+    assert (tablet["in_flight"], tablet["as_wanted"]) == (True, False)
+    assert tablet["claim"].startswith("nightly@")
+
+
+def test_the_goal_may_be_a_revision_or_a_time(world: World) -> None:
+    assert all(t["as_wanted"] for t in run(world, wanted_revision="old").values())
+    assert all(t["as_wanted"] for t in run(world, wanted_since=stamp(world.clock.time() - 86400)).values())
+    assert not any(t["as_wanted"] for t in run(world, wanted_since=stamp(world.clock.time())).values())
+
+
+def test_a_tablet_without_a_pod_says_so(world: World) -> None:
+    del world.pods["commerce-x-80-102"]
+    tablet = run(world)[str(REPLICA)]
+    assert (tablet["pod"], tablet["owner"], tablet["ready"]) == (None, None, False)
+    assert tablet["refusal"] == "no Pod was found"
+    assert tablet["as_wanted"] is False
+
+
+def test_a_tablet_in_flight_with_a_blank_address_is_found_by_the_name_in_the_journal(world: World) -> None:
+    world.run("tablet_drain")
+    world.tablet(REPLICA).hostname = ""
+    world.calls.clear()
+    tablet = run(world)[str(REPLICA)]
+    assert (tablet["pod"], tablet["ready"]) == ("commerce-x-80-102", False)
+
+
+def test_a_tablet_is_found_by_its_pods_stable_name(world: World) -> None:
+    world.tablet(REPLICA).hostname = "commerce-x-80-102.vttablet.vitess.svc"
+    assert run(world)[str(REPLICA)]["pod"] == "commerce-x-80-102"
+
+
+def test_only_the_tablets_and_keyspaces_that_were_asked_for(world: World) -> None:
+    assert list(run(world, tablets=[str(SIBLING)])) == [str(SIBLING)]
+    assert list(run(world, keyspaces=["customer"])) == []
+
+
+def test_refuses_a_tablet_that_the_topology_does_not_know(world: World) -> None:
+    with pytest.raises(ValueError, match="no tablet zone1-0000000999"):
+        run(world, tablets=["zone1-999"])
+
+
+def test_an_owner_of_another_kind_is_shown_with_its_refusal(world: World) -> None:
+    world.pods["commerce-x-80-102"]["metadata"]["ownerReferences"][0]["kind"] = "VitessShard"
+    assert "VitessShard" in run(world)[str(REPLICA)]["refusal"]

@@ -1,0 +1,181 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from ansible_collections.vtops.vitess.plugins.module_utils import labels
+from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias
+from ansible_collections.vtops.vitess.plugins.module_utils.operations import roll_plan
+from ansible_collections.vtops.vitess.plugins.module_utils.plan import Unfit
+from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING
+from ansible_collections.vtops.vitess.tests.unit.fakes import World, stamp
+from ansible_collections.vtops.vitess.tests.unit.operations.faults import ANY_ACT, OWNER, Fault
+
+ALL = [str(PRIMARY), str(REPLICA), str(SIBLING)]
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def run(world: World, tablets: list[str] | None = None, **given: Any) -> dict[str, Any]:
+    params = world.params("roll_plan", tablets=ALL if tablets is None else tablets, **given)
+    result = roll_plan.run(params, world.cluster(), world.clock)
+    assert world.calls == []
+    return result
+
+
+def actions(result: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(step["tablet"], step["action"]) for step in result["plan"]]
+
+
+def test_replicas_come_first_and_the_primary_last(world: World) -> None:
+    result = run(world)
+    assert result["order"] == [str(REPLICA), str(SIBLING), str(PRIMARY)]
+    assert (result["changed"], result["left"]) == (False, 3)
+
+
+def test_each_step_says_what_would_be_done_and_why(world: World) -> None:
+    step = run(world)["plan"][0]
+    assert (step["action"], step["reason"]) == ("replace", "old, wanted revision new")
+    assert (step["current"], step["wanted"]) == ("vitess/lite:v23.0.3", "vitess/lite:v24.0.2")
+    assert step["wanted_revision"] == "new"
+
+
+def test_each_step_knows_what_the_roll_will_have_replaced_before_it(world: World) -> None:
+    assert [step["predicted"] for step in run(world)["plan"]] == [[], [str(REPLICA)], [str(REPLICA), str(SIBLING)]]
+
+
+def test_a_finished_roll_has_nothing_left_and_asks_no_shard(world: World) -> None:
+    for tablet in world.tablets.values():
+        world.pods[tablet.pod]["metadata"]["labels"][labels.REVISION] = "new"
+    world.before("GetFullStatus", lambda: pytest.fail("a finished roll read a shard"))
+    result = run(world)
+    assert result["left"] == 0
+    assert {action for _tablet, action in actions(result)} == {"skip"}
+
+
+def test_what_a_broken_roll_took_is_finished_first(world: World) -> None:
+    world.run("tablet_drain", SIBLING)
+    world.calls.clear()
+    assert actions(run(world))[0] == (str(SIBLING), "finish")
+
+
+def test_two_shards_come_one_after_the_other(world: World) -> None:
+    world.add_shard("80-", *(Alias("zone1", uid) for uid in (201, 202, 203)))
+    result = run(world, [*ALL, *(f"zone1-{uid}" for uid in (201, 202, 203))])
+    assert [step["shard"] for step in result["plan"]] == ["commerce/-80"] * 3 + ["commerce/80-"] * 3
+
+
+def test_wanted_by_time_replaces_what_is_older(world: World) -> None:
+    assert run(world, wanted_since=stamp(world.clock.time()))["left"] == 3
+    assert run(world, wanted_since=stamp(world.clock.time() - 86400))["left"] == 0
+
+
+def test_refuses_an_empty_selection(world: World) -> None:
+    with pytest.raises(Unfit, match="the selection is empty"):
+        run(world, [])
+
+
+def test_refuses_a_tablet_that_the_topology_does_not_know(world: World) -> None:
+    with pytest.raises(Unfit, match="no tablet zone1-0000000999"):
+        run(world, [*ALL, "zone1-999"])
+
+
+def test_refuses_the_primary_before_its_replicas(world: World) -> None:
+    with pytest.raises(Unfit, match="also select zone1-0000000102, zone1-0000000103"):
+        run(world, [str(PRIMARY)])
+
+
+def test_a_primary_whose_replicas_are_done_may_come_alone(world: World) -> None:
+    for alias in (REPLICA, SIBLING):
+        world.pods[world.tablet(alias).pod]["metadata"]["labels"][labels.REVISION] = "new"
+    assert run(world, [str(PRIMARY)])["order"] == [str(PRIMARY)]
+
+
+PREFLIGHT = [
+    fault
+    for fault in (*ANY_ACT, *OWNER)
+    if fault.gate
+    in {
+        "owner_is_supported",
+        "owner_is_observed",
+        "version_step_is_allowed",
+        "new_pod_has_a_place",
+        "every_vtgate_answers",
+        "shard_has_healthy_primary",
+        "no_foreign_drain",
+    }
+]
+
+
+@pytest.mark.parametrize("fault", PREFLIGHT, ids=lambda f: f"{f.gate}: {f.name}")
+def test_refuses_before_anything_is_touched(world: World, fault: Fault) -> None:
+    fault.breaks(world)
+    with pytest.raises(Unfit) as refusal:
+        run(world)
+    assert f"{fault.gate}: " in str(refusal.value)
+    assert fault.reason in str(refusal.value)
+
+
+def test_refuses_while_a_tablet_restores(world: World) -> None:
+    world.tablet(SIBLING).type = "RESTORE"
+    with pytest.raises(Unfit, match="no_backup_or_restore: zone1-0000000103 is RESTORE"):
+        run(world)
+
+
+def test_a_shard_that_a_broken_roll_left_unhealthy_may_be_resumed(world: World) -> None:
+    world.run("tablet_drain", REPLICA)
+    world.calls.clear()
+    assert run(world)["left"] == 3
+
+
+def shrink(world: World) -> None:
+    del world.tablets[SIBLING]
+
+
+def one_rdonly(world: World) -> None:
+    world.durability = "none"
+    world.tablet(SIBLING).type = "RDONLY"
+
+
+NEVER: dict[str, tuple[Callable[[World], None], str]] = {
+    "two tablets under semi_sync": (shrink, "with 2 tablets can never spare one"),
+    "the only RDONLY": (one_rdonly, "zone1-0000000103 is the only RDONLY"),
+    "an unknown policy": (lambda w: w.__setattr__("durability", "three_of_five"), "'three_of_five' is not known here"),
+}
+
+
+@pytest.mark.parametrize("case", NEVER)
+def test_refuses_what_the_shards_size_forbids_for_ever(world: World, case: str) -> None:
+    breaks, reason = NEVER[case]
+    breaks(world)
+    with pytest.raises(Unfit) as refusal:
+        run(world, [str(alias) for alias in world.tablets])
+    assert reason in str(refusal.value)
+
+
+def test_the_only_rdonly_may_be_accepted_by_alias(world: World) -> None:
+    one_rdonly(world)
+    accepted = [str(SIBLING), str(REPLICA)]
+    assert run(world, accept_no_route=accepted)["left"] == 3
+
+
+def test_a_primary_without_any_replica_cannot_hand_over(world: World) -> None:
+    world.durability = "none"
+    del world.tablets[SIBLING], world.tablets[REPLICA]
+    with pytest.raises(Unfit, match="has no REPLICA to hand over to"):
+        run(world, [str(PRIMARY)])
+
+
+def test_the_text_numbers_the_steps(world: World) -> None:
+    assert run(world)["text"].splitlines()[2] == (
+        "  3. zone1-0000000101 commerce/-80 PRIMARY replace: old, wanted revision new"
+    )

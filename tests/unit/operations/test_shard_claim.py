@@ -1,0 +1,90 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.vtops.vitess.plugins.module_utils.errors import StepFailure
+from ansible_collections.vtops.vitess.plugins.module_utils.executor import Process
+from ansible_collections.vtops.vitess.tests.unit.factories import REPLICA
+from ansible_collections.vtops.vitess.tests.unit.fakes import World, gone, held_by
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def test_claims_a_free_shard(world: World) -> None:
+    result = world.run("shard_claim")
+    assert result["changed"] is True
+    assert (result["before"]["holder"], result["after"]["holder"]) == ("", world.holder)
+    assert world.holder.startswith("nightly@")
+
+
+def test_a_second_claim_of_the_same_roll_changes_nothing(world: World) -> None:
+    world.run("shard_claim")
+    assert world.run("shard_claim")["changed"] is False
+
+
+@pytest.mark.parametrize("state", ["present", "absent", "query"])
+def test_check_mode_writes_nothing_at_all(world: World, state: str) -> None:
+    world.run("shard_claim")
+    world.calls.clear()
+    result = world.run("shard_claim", check=True, state=state)
+    assert world.calls == []
+    assert result["changed"] is (state == "absent")
+
+
+def test_check_mode_predicts_a_claim(world: World) -> None:
+    assert world.run("shard_claim", check=True)["changed"] is True
+    assert world.calls == []
+
+
+def test_names_the_holder_of_a_shard_that_is_taken(world: World) -> None:
+    held_by(world, Process.current())
+    with pytest.raises(StepFailure, match="held by other@") as failure:
+        world.run("shard_claim")
+    assert failure.value.gate == "claim"
+
+
+def test_takes_over_from_a_dead_roll(world: World) -> None:
+    held_by(world, gone())
+    result = world.run("shard_claim")
+    assert result["changed"] is True
+    assert result["after"]["transitions"] == result["before"]["transitions"] + 1
+
+
+def test_releases_and_keeps_the_journal(world: World) -> None:
+    world.run("tablet_drain")
+    result = world.run("shard_claim", state="absent")
+    assert (result["changed"], world.holder) == (True, "")
+    assert result["after"]["in_flight"] == [str(REPLICA)]
+    assert result["journal"][str(REPLICA)]["original_type"] == "REPLICA"
+    assert result["claim"]["held"] is False
+
+
+def test_never_releases_what_another_roll_holds(world: World) -> None:
+    held_by(world, Process.current())
+    result = world.run("shard_claim", state="absent")
+    assert result["changed"] is False
+    assert world.calls == []
+    assert world.holder.startswith("other@")
+
+
+def test_a_second_release_changes_nothing(world: World) -> None:
+    world.run("shard_claim")
+    world.run("shard_claim", state="absent")
+    world.calls.clear()
+    assert world.run("shard_claim", state="absent")["changed"] is False
+    assert world.calls == []
+
+
+def test_says_who_holds_it_and_writes_nothing(world: World) -> None:
+    held_by(world, gone())
+    result = world.run("shard_claim", state="query")
+    assert result["before"]["holder"].startswith("other@")
+    assert result["changed"] is False
+    assert world.calls == []
