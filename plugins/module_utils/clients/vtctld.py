@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,20 @@ from ..fleet import Alias, Mysqld, Tablet, TabletType
 from ..gtid import GtidSet
 from .kubernetes import KubernetesClient
 
-Run = Callable[[list[str], float], str]
+# One exec for a whole shard: starting a process in a container costs more than all of these commands. Blocks begin with
+# a line "@@ NAME EXIT"; the program is "$@"; errors go to standard error and become the block's text if it failed.
+SHARD_SCRIPT = """
+program_run() { name=$1; shift; out=$("$@"); echo "@@ $name $?"; printf '%s\\n' "$out"; }
+keyspace=$1 shard=$2 what=$3 limit=$4; shift 4
+program_run tablets "$@" --action-timeout 10s GetTablets --format json --strict --keyspace "$keyspace" --shard "$shard"
+program_run shard "$@" --action-timeout 10s GetShard "$keyspace/$shard"
+case $what in *durability*) program_run durability "$@" --action-timeout 10s GetKeyspace "$keyspace";; esac
+case $what in *status*)
+  for alias in $("$@" --action-timeout 10s GetTablets --keyspace "$keyspace" --shard "$shard" | cut -d' ' -f1); do
+    program_run "$alias" "$@" --action-timeout "$limit" GetFullStatus "$alias"
+  done;;
+esac
+"""
 
 RUNNING = 3  # replication.IoThreadState / SqlThreadState (go/mysql/replication/replication_state.go)
 SLACK_S = 3.0
@@ -36,8 +49,15 @@ class ExecTransport:
     container: str
     program: Sequence[str]
 
-    def __call__(self, arguments: list[str], timeout_s: float) -> str:
-        return self.kube.exec(self.namespace, self.pod, self.container, [*self.program, *arguments], timeout_s)
+    def run(self, arguments: list[str], timeout_s: float) -> str:
+        """One command; its standard output."""
+        command = [*self.program, *arguments]
+        return self.kube.exec(self.namespace, self.pod, self.container, command, timeout_s)[0]
+
+    def script(self, script: str, arguments: list[str], timeout_s: float) -> tuple[str, str]:
+        """A shell script with arguments and then the program as its parameters; standard output and standard error."""
+        command = ["sh", "-c", script, "vtops", *arguments, *self.program]
+        return self.kube.exec(self.namespace, self.pod, self.container, command, timeout_s)
 
 
 @dataclass(frozen=True)
@@ -57,25 +77,46 @@ class LocalTransport:
                 stdin=subprocess.DEVNULL,
             )
         except subprocess.TimeoutExpired as error:
-            raise OutcomeUnknown(f"{self.program[0]} {arguments[0]}: no end after {timeout_s:.0f} s") from error
+            raise OutcomeUnknown(f"{command[0]}: no end after {timeout_s:.0f} s") from error
         except OSError as error:
-            raise Unreachable(f"{self.program[0]}: {error}") from error
+            raise Unreachable(f"{command[0]}: {error}") from error
         if done.returncode:
             raise Refused((done.stderr or done.stdout).strip(), done.returncode)
-        return done.stdout
+        return done.stdout, done.stderr
+
+
+Transport = ExecTransport | LocalTransport
+
+
+@dataclass(frozen=True)
+class ShardRecords:
+    """What one look at the topology and the mysqlds of a shard brought. statuses: a Mysqld, or why it did not answer."""
+
+    tablets: tuple[Tablet, ...]
+    primary: Alias | None
+    primary_term_start: str
+    durability: str | None
+    statuses: dict[Alias, Mysqld | str]
 
 
 class Vtctld:
     """The commands of vtctldclient that this collection uses. Every command runs under a time limit on both sides."""
 
-    def __init__(self, run: Run, timeout_s: float = 15.0) -> None:
-        self._transport = run
+    def __init__(self, transport: Transport, timeout_s: float = 15.0) -> None:
+        self._transport = transport
         self.timeout_s = timeout_s
 
     def run(self, *arguments: str, timeout_s: float | None = None) -> str:
         """Raises Refused (its own words), Unreachable, OutcomeUnknown."""
         limit = timeout_s or self.timeout_s
-        return self._transport(["--action-timeout", f"{limit:.0f}s", *arguments], limit + SLACK_S)
+        return self._transport.run(["--action-timeout", f"{limit:.0f}s", *arguments], limit + SLACK_S)
+
+    def shard_records(self, keyspace: str, shard: str, statuses: bool = True, durability: bool = True) -> ShardRecords:
+        """Tablets, shard record, durability policy and every mysqld's status, by one exec."""
+        what = "+".join(word for word, asked in (("status", statuses), ("durability", durability)) if asked) or "topology"
+        arguments = [keyspace, shard, what, f"{STATUS_TIMEOUT_S:.0f}s"]
+        out, errors = self._transport.script(SHARD_SCRIPT, arguments, self.timeout_s + SLACK_S)
+        return parse_shard_records(parse_blocks(out), errors, durability)
 
     def _json(self, *arguments: str, timeout_s: float | None = None) -> Any:
         out = self.run(*arguments, timeout_s=timeout_s)
@@ -136,6 +177,57 @@ class Vtctld:
     def ping(self, alias: Alias) -> None:
         """Raises where vttablet does not answer."""
         self.run("PingTablet", str(alias), timeout_s=5.0)
+
+
+def parse_blocks(out: str) -> dict[str, tuple[int, str]]:
+    """The script's blocks: name to exit code and text. Raises EdgeError where the output is not whole."""
+    blocks: dict[str, tuple[int, str]] = {}
+    for part in ("\n" + out).split("\n@@ ")[1:]:
+        head, _newline, body = part.partition("\n")
+        name, _space, code = head.partition(" ")
+        if not code.isdigit():
+            raise EdgeError(f"vtctldclient's output was cut off: {head[:80]!r}")
+        blocks[name] = (int(code), body)
+    return blocks
+
+
+def parse_shard_records(blocks: dict[str, tuple[int, str]], errors: str, durability: bool) -> ShardRecords:
+    """From the script's blocks. Raises Refused where the topology did not answer."""
+
+    def read(name: str) -> Any:
+        code, text = blocks.get(name, (255, ""))
+        if code:
+            raise Refused(f"vtctldclient: {name}: {errors.strip()[-300:] or 'no answer'}", code)
+        try:
+            return json.loads(text)
+        except ValueError as error:
+            raise EdgeError(f"vtctldclient answered no JSON for {name} (cut off?): {text[-120:]!r}") from error
+
+    tablets = tuple(parse_tablet(item) for item in read("tablets") or [])
+    record = (read("shard") or {}).get("shard") or {}
+    statuses: dict[Alias, Mysqld | str] = {}
+    for tablet in tablets:
+        code, text = blocks.get(str(tablet.alias), (255, ""))
+        try:
+            statuses[tablet.alias] = parse_full_status(json.loads(text)) if code == 0 else _why(errors, tablet)
+        except ValueError as error:
+            statuses[tablet.alias] = f"its status cannot be read: {error}"
+    policy = str(((read("durability") or {}).get("keyspace") or {}).get("durability_policy") or "") if durability else None
+    return ShardRecords(
+        tablets=tablets,
+        primary=parse_alias(record.get("primary_alias")),
+        primary_term_start=parse_time(record.get("primary_term_start_time")),
+        durability=policy,
+        statuses=statuses,
+    )
+
+
+def _why(errors: str, tablet: Tablet) -> str:
+    """The error line that is most likely this tablet's."""
+    if not tablet.hostname:
+        return "the tablet is shut down"
+    lines = [line for line in errors.splitlines() if "desc = " in line or str(tablet.alias) in line]
+    return (lines[-1].rpartition("desc = ")[2] if lines else errors.strip())[-200:] or "no answer"
 
 
 def parse_alias(record: Any) -> Alias | None:
@@ -223,10 +315,10 @@ def parse_rows(answer: dict[str, Any]) -> list[list[str]]:
     if rows and isinstance(rows[0], dict):
         parsed = []
         for row in rows:
-            values = base64.b64decode(row.get("values") or "").decode("utf-8", "replace")
+            values = base64.b64decode(row.get("values") or "")
             cells, start = [], 0
             for length in (int(item) for item in row.get("lengths") or []):
-                cells.append("" if length < 0 else values[start : start + length])
+                cells.append("" if length < 0 else values[start : start + length].decode("utf-8", "replace"))
                 start += max(0, length)
             parsed.append(cells)
         return parsed
