@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TypeVar
@@ -18,7 +18,7 @@ from .clients.vtctld import Vtctld
 from .clients.vtgate import Endpoint, Login, VtgateClient
 from .clients.vttablet import Vttablet
 from .errors import EdgeError, Refused, Unreachable
-from .fleet import Alias, Mysqld, Pod, Shard, Tablet
+from .fleet import Alias, Mysqld, Pod, Shard, Tablet, Vtgate
 from .gates import Place
 from .owners import Owner, stateful_set_refusal, unsupported
 from .waiting import Clock
@@ -54,6 +54,7 @@ class Cluster:
         self._login = login
         self._clock = clock
         self._durability: dict[str, str] = {}
+        self._vtgates: dict[str, VtgateClient] = {}
 
     # -- the shard
 
@@ -65,49 +66,29 @@ class Cluster:
     def read_shard(self, keyspace: str, shard: str, mysqlds: bool = True, vtgates: bool = True) -> Shard:
         """A shard at one moment. Raises EdgeError where topology or Kubernetes cannot be asked; a mysqld's or vtgate's error is in the result."""
         started = self._clock.monotonic()
-        with ThreadPoolExecutor(VTGATES_AT_ONCE) as pool:
-            durability = pool.submit(self._durability_of, keyspace)
-            records = pool.submit(self.vtctld.tablets, keyspace, shard)
-            primary = pool.submit(self.vtctld.shard_primary, keyspace, shard)
-            pods = pool.submit(self.tablet_pods)
-            gates = pool.submit(self.vtgates) if vtgates else None
-            tablets = records.result()
-            statuses = {t.alias: pool.submit(self._status, t) for t in tablets} if mysqlds else {}
-            aliases = tuple(t.alias for t in tablets)
-            views = [pool.submit(client.view, aliases) for client in (gates.result() if gates else ())]
-            found = tuple(self._with_status(_with_pod(t, pods.result()), statuses.get(t.alias)) for t in tablets)
-            primary_alias, term = primary.result()
-            result = Shard(
-                keyspace=keyspace,
-                name=shard,
-                durability=durability.result(),
-                primary=primary_alias,
-                primary_term_start=term,
-                tablets=tuple(sorted(found, key=lambda t: t.alias)),
-                vtgates=tuple(view.result() for view in views),
-                read_started=started,
-            )
-        return replace(result, read_ended=self._clock.monotonic())
-
-    def _durability_of(self, keyspace: str) -> str:
-        if keyspace not in self._durability:
-            self._durability[keyspace] = self.vtctld.durability(keyspace)
-        return self._durability[keyspace]
-
-    def _status(self, tablet: Tablet) -> Mysqld | str:
-        if not tablet.hostname:
-            return "the tablet is shut down"
-        try:
-            return self.vtctld.full_status(tablet.alias)
-        except EdgeError as error:
-            return str(error)
-
-    @staticmethod
-    def _with_status(tablet: Tablet, status: Future[Mysqld | str] | None) -> Tablet:
-        if status is None:
-            return tablet
-        seen = status.result()
-        return replace(tablet, mysqld_error=seen) if isinstance(seen, str) else replace(tablet, mysqld=seen)
+        with ThreadPoolExecutor(3) as pool:
+            known = self._durability.get(keyspace)
+            asked = pool.submit(self.vtctld.shard_records, keyspace, shard, mysqlds, known is None)
+            listed = pool.submit(self.tablet_pods)
+            seen = pool.submit(self.views) if vtgates else None
+            records, pods, views = asked.result(), listed.result(), seen.result() if seen else ()
+        if records.durability is not None:
+            self._durability[keyspace] = records.durability
+        tablets = tuple(
+            _with_status(_with_pod(tablet, pods), records.statuses.get(tablet.alias) if mysqlds else None)
+            for tablet in sorted(records.tablets, key=lambda t: t.alias)
+        )
+        return Shard(
+            keyspace=keyspace,
+            name=shard,
+            durability=self._durability[keyspace],
+            primary=records.primary,
+            primary_term_start=records.primary_term_start,
+            tablets=tablets,
+            vtgates=of_tablets(views, tablets),
+            read_started=started,
+            read_ended=self._clock.monotonic(),
+        )
 
     # -- vtgates
 
@@ -131,13 +112,33 @@ class Cluster:
                             name=pod.name,
                             namespace=namespace,
                             pod=pod.name,
+                            uid=pod.uid,
                             port=scope.vtgate_port,
                             web_port=scope.vtgate_web_port,
                             ready=pod.ready,
                             terminating=pod.terminating,
                         )
                     )
-        return [VtgateClient(self.kube, endpoint, self._login) for endpoint in endpoints]
+        return [self._client(endpoint) for endpoint in endpoints]
+
+    def _client(self, endpoint: Endpoint) -> VtgateClient:
+        """The client of a vtgate that was seen before keeps its connection; one whose Pod is another by now does not."""
+        known = self._vtgates.get(endpoint.name)
+        if known is not None and known.endpoint == endpoint:
+            return known
+        if known is not None:
+            known.close()
+        self._vtgates[endpoint.name] = VtgateClient(self.kube, endpoint, self._login)
+        return self._vtgates[endpoint.name]
+
+    def close(self) -> None:
+        """Close the vtgate connections that were kept."""
+        for client in self._vtgates.values():
+            client.close()
+
+    def views(self) -> tuple[Vtgate, ...]:
+        """Every vtgate's own view of all tablets, all at once. Connections are kept for this operation."""
+        return tuple(in_parallel([client.view for client in self.vtgates()]))
 
     # -- Pods and owners
 
@@ -200,6 +201,20 @@ class Cluster:
             raise EdgeError(
                 f"Pod {tablet.pod.name} at {tablet.hostname} says that it is {said or 'no tablet'}, not {tablet.alias}"
             )
+
+
+def of_tablets(views: Sequence[Vtgate], tablets: Sequence[Tablet]) -> tuple[Vtgate, ...]:
+    """The views, with the rows of these tablets only."""
+    aliases = {tablet.alias for tablet in tablets}
+    return tuple(
+        replace(view, routes=tuple(route for route in view.routes if route.alias in aliases)) for view in views
+    )
+
+
+def _with_status(tablet: Tablet, status: Mysqld | str | None) -> Tablet:
+    if status is None:
+        return tablet
+    return replace(tablet, mysqld_error=status) if isinstance(status, str) else replace(tablet, mysqld=status)
 
 
 def in_parallel(calls: Sequence[Callable[[], T]]) -> list[T]:

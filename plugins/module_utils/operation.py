@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import plan
-from .cluster import explain
+from .cluster import Cluster, explain
 from .errors import EdgeError, StepFailure
 from .executor import Process
 from .operations import fleet_info, pod_replace, roll_plan, shard_claim, shard_reparent, tablet_drain, vtgate_readmit
@@ -43,6 +43,7 @@ def execute(
     params = {**params, "_check_mode": check_mode}
     subject = params.get("tablet") or "the fleet"
     session: Session | None = None
+    cluster: Cluster | None = None
     try:
         cluster = connect(params, clock)
         if name == "fleet_info":
@@ -62,6 +63,9 @@ def execute(
         )
     except (plan.Unfit, ValueError) as error:
         return failed(StepFailure(subject, name, str(error), next_command="correct it and run the same again"), session)
+    finally:
+        if cluster is not None:
+            cluster.close()
 
 
 def failed(failure: StepFailure, session: Session | None) -> dict[str, Any]:

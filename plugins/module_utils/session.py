@@ -313,7 +313,11 @@ class Session:
             "diff": {"before": before, "after": after},
             "phases": self.phases.taken,
             "gates": [verdict.as_dict() for verdict in self.verdicts],
-            "claim": {"name": self.lease_name, "roll": self.claims.holder.roll, "held": self.claim is not None and self.claim.held},
+            "claim": {
+                "name": self.lease_name,
+                "roll": self.claims.holder.roll,
+                "held": self.claim is not None and self.claim.held,
+            },
             **more,
         }
 

@@ -190,8 +190,8 @@ class KubernetesClient:
             timeout_s,
         )
 
-    def exec(self, namespace: str, pod: str, container: str, command: list[str], timeout_s: float) -> str:
-        """Run a command in a container; its standard output.
+    def exec(self, namespace: str, pod: str, container: str, command: list[str], timeout_s: float) -> tuple[str, str]:
+        """Run a command in a container; its standard output and standard error.
 
         Raises Refused with the exit code and standard error, Unreachable, or OutcomeUnknown where the end was not seen in time.
         """
@@ -219,7 +219,7 @@ class KubernetesClient:
         code = _exit_code(status)
         if code:
             raise Refused((err or out).strip() or status, code)
-        return str(out)
+        return str(out), str(err)
 
     def _websocket(self, url: str, what: str) -> Any:
         try:

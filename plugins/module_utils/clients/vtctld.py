@@ -27,8 +27,10 @@ program_run tablets "$@" --action-timeout 10s GetTablets --format json --strict 
 program_run shard "$@" --action-timeout 10s GetShard "$keyspace/$shard"
 case $what in *durability*) program_run durability "$@" --action-timeout 10s GetKeyspace "$keyspace";; esac
 case $what in *status*)
-  for alias in $("$@" --action-timeout 10s GetTablets --keyspace "$keyspace" --shard "$shard" | cut -d' ' -f1); do
-    program_run "$alias" "$@" --action-timeout "$limit" GetFullStatus "$alias"
+  "$@" --action-timeout 10s GetTablets --keyspace "$keyspace" --shard "$shard" |
+  while read -r alias _keyspace _shard _type address _rest; do
+    case $address in :*) continue;; esac
+    program_run "$alias" "$@" --action-timeout "$limit" GetFullStatus "$alias" </dev/null
   done;;
 esac
 """
@@ -66,15 +68,19 @@ class LocalTransport:
 
     program: Sequence[str]
 
-    def __call__(self, arguments: list[str], timeout_s: float) -> str:
+    def run(self, arguments: list[str], timeout_s: float) -> str:
+        """One command; its standard output."""
+        return self._run([*self.program, *arguments], timeout_s)[0]
+
+    def script(self, script: str, arguments: list[str], timeout_s: float) -> tuple[str, str]:
+        """A shell script with arguments and then the program as its parameters; standard output and standard error."""
+        return self._run(["sh", "-c", script, "vtops", *arguments, *self.program], timeout_s)
+
+    @staticmethod
+    def _run(command: list[str], timeout_s: float) -> tuple[str, str]:
         try:
             done = subprocess.run(  # pylint: disable=ansible-bad-function
-                [*self.program, *arguments],
-                capture_output=True,
-                text=True,
-                timeout=timeout_s,
-                check=False,
-                stdin=subprocess.DEVNULL,
+                command, capture_output=True, text=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL
             )
         except subprocess.TimeoutExpired as error:
             raise OutcomeUnknown(f"{command[0]}: no end after {timeout_s:.0f} s") from error
@@ -113,7 +119,9 @@ class Vtctld:
 
     def shard_records(self, keyspace: str, shard: str, statuses: bool = True, durability: bool = True) -> ShardRecords:
         """Tablets, shard record, durability policy and every mysqld's status, by one exec."""
-        what = "+".join(word for word, asked in (("status", statuses), ("durability", durability)) if asked) or "topology"
+        what = (
+            "+".join(word for word, asked in (("status", statuses), ("durability", durability)) if asked) or "topology"
+        )
         arguments = [keyspace, shard, what, f"{STATUS_TIMEOUT_S:.0f}s"]
         out, errors = self._transport.script(SHARD_SCRIPT, arguments, self.timeout_s + SLACK_S)
         return parse_shard_records(parse_blocks(out), errors, durability)
@@ -212,7 +220,9 @@ def parse_shard_records(blocks: dict[str, tuple[int, str]], errors: str, durabil
             statuses[tablet.alias] = parse_full_status(json.loads(text)) if code == 0 else _why(errors, tablet)
         except ValueError as error:
             statuses[tablet.alias] = f"its status cannot be read: {error}"
-    policy = str(((read("durability") or {}).get("keyspace") or {}).get("durability_policy") or "") if durability else None
+    policy = (
+        str(((read("durability") or {}).get("keyspace") or {}).get("durability_policy") or "") if durability else None
+    )
     return ShardRecords(
         tablets=tablets,
         primary=parse_alias(record.get("primary_alias")),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import traceback
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -54,6 +53,7 @@ class Endpoint:
     name: str
     namespace: str = ""
     pod: str = ""
+    uid: str = ""
     host: str = ""
     port: int = 3306
     web_port: int = 15000
@@ -62,12 +62,15 @@ class Endpoint:
 
 
 class VtgateClient:
-    """One vtgate. Connections are opened per use: a kept one would be the one that a restart cuts."""
+    """One vtgate. Its view is read over a connection that is kept, and opened anew where it was cut; everything else has its own."""
 
     def __init__(self, kube: KubernetesClient, endpoint: Endpoint, login: Login) -> None:
         self._kube = kube
         self.endpoint = endpoint
         self._login = login
+        self._kept: Any = None
+        self._settings: VtgateSettings | None = None
+        self._version = ""
 
     def connect(self) -> Any:
         """An open PyMySQL connection. Raises Unreachable, or Refused with MySQL's error number."""
@@ -105,39 +108,47 @@ class VtgateClient:
             raise _translated(error, endpoint.name) from error
         return connection
 
-    def rows(self, sql: str, database: str = "") -> list[tuple[Any, ...]]:
-        """One query on a fresh connection. Raises EdgeError."""
-        connection = self.connect()
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """One query, on the kept connection or on a new one where that was cut. Raises EdgeError."""
+        if self._kept is not None:
+            try:
+                return self._fetch(self._kept, sql)
+            except (pymysql.err.MySQLError, OSError):
+                self.close()
+        self._kept = self.connect()
         try:
-            with connection.cursor() as cursor:
-                if database:
-                    cursor.execute(f"USE `{database}`")
-                cursor.execute(sql)
-                return list(cursor.fetchall())
+            return self._fetch(self._kept, sql)
         except (pymysql.err.MySQLError, OSError) as error:
+            self.close()
             raise _translated(error, self.endpoint.name) from error
-        finally:
-            _close(connection)
 
-    def view(self, aliases: Iterable[Alias]) -> Vtgate:
-        """Its rows for the tablets of one shard, with its flags; the error is in the result, so that one vtgate never hides another."""
+    @staticmethod
+    def _fetch(connection: Any, sql: str) -> list[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+
+    def close(self) -> None:
+        """Close the kept connection."""
+        if self._kept is not None:
+            _close(self._kept)
+        self._kept = None
+
+    def view(self) -> Vtgate:
+        """Its rows and its flags; the error is in the result, so that one vtgate never hides another."""
         base = Vtgate(self.endpoint.name, terminating=self.endpoint.terminating)
         if self.endpoint.terminating:
             return base
         if not self.endpoint.ready:
             return replace(base, error="its Pod is not Ready")
-        wanted = set(aliases)
         try:
-            rows = self.rows("SHOW VITESS_TABLETS")
-            base = replace(base, routes=tuple(route for route in map(parse_route, rows) if route.alias in wanted))
-            if self.endpoint.pod:
+            routes = tuple(parse_route(row) for row in self.rows("SHOW VITESS_TABLETS"))
+            if self._settings is None:
                 page = self.variables()
-                base = replace(
-                    base, settings=parse_settings(flags_of(page)), version=str(page.get("BuildVersion") or "")
-                )
-        except EdgeError as error:
+                self._settings, self._version = parse_settings(flags_of(page)), str(page.get("BuildVersion") or "")
+        except (EdgeError, ValueError) as error:
             return replace(base, error=str(error))
-        return base
+        return replace(base, routes=routes, settings=self._settings, version=self._version)
 
     def variables(self) -> dict[str, Any]:
         """Its /debug/vars; empty for a vtgate that is known by address only."""

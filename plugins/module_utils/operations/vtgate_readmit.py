@@ -6,14 +6,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from .. import durability, gates
 from ..claim import Entry
-from ..cluster import in_parallel
+from ..cluster import in_parallel, of_tablets
 from ..errors import EdgeError
-from ..fleet import SERVING_TYPES, Shard, Tablet, TabletType, away_reasons
+from ..fleet import SERVING_TYPES, Shard, Tablet, TabletType, away_reasons, not_routed_reasons
 from ..gtid import GtidSet
 from ..options import cluster_spec, roll_spec
 from ..session import Session, describe
@@ -74,7 +75,7 @@ def run(session: Session) -> dict[str, Any]:
                 session.change_type(original)
                 session.state = f"it is {original} again, not every vtgate was seen to route to it"
         with session.phases.phase("routes"):
-            shard, tablet = _wait_routes(session, original)
+            shard, tablet = _wait_routes(session, shard, original)
         with session.phases.phase("canary"):
             canaries = _canaries(session, shard, tablet)
         if session.params["soak"] > 0:
@@ -111,7 +112,7 @@ def _wait_caught_up(session: Session, original: TabletType, early: dict[str, Any
         return Look(missing=missing) if missing else Look((shard, tablet))
 
     found: tuple[Shard, Tablet] = session.until(
-        look, "replication to catch up", session.params["catch_up_timeout"], every_s=0.3
+        look, "replication to catch up", session.params["catch_up_timeout"], every_s=1.0
     )
     return found
 
@@ -154,17 +155,28 @@ def catch_up_problem(session: Session, shard: Shard, tablet: Tablet, original: T
     return ""
 
 
-def _wait_routes(session: Session, original: TabletType) -> tuple[Shard, Tablet]:
-    """Every vtgate that should see it shows it SERVING at its address and keeps no other entry; it acks if it should."""
+def _wait_routes(session: Session, shard: Shard, original: TabletType) -> tuple[Shard, Tablet]:
+    """Every vtgate that should see it shows it SERVING at its address and nowhere else; it acks if it should.
+
+    The vtgates are asked often, the whole shard only when they agree: a vtgate learns a new address by polling the topology.
+    """
+    before = shard.tablet(session.alias)
+    expected = replace(before, type=original) if before is not None else None
 
     def look() -> Look[tuple[Shard, Tablet]]:
-        shard, tablet = session.read()
-        missing = list(away_reasons(shard, tablet)) if tablet.type == original else [f"its type is {tablet.type}"]
-        missing += [f"{v.name}: {v.error}" for v in shard.live_vtgates if v.error]
-        if not shard.live_vtgates:
-            missing.append("no vtgate was found")
-        missing += _ack_problem(shard, tablet)
-        return Look(missing="; ".join(missing)) if missing else Look((shard, tablet))
+        if expected is not None:
+            views = of_tablets(session.cluster.views(), shard.tablets)
+            missing = list(not_routed_reasons(replace(shard, vtgates=views), expected))
+            missing += [f"{view.name}: {view.error}" for view in views if view.error]
+            if missing:
+                return Look(missing="; ".join(missing))
+        now, tablet = session.read()
+        missing = list(away_reasons(now, tablet)) if tablet.type == original else [f"its type is {tablet.type}"]
+        verdict = gates.every_vtgate_answers(session.case(now, None))
+        if not verdict.ok:
+            missing.append(verdict.reason)
+        missing += _ack_problem(now, tablet)
+        return Look(missing="; ".join(missing)) if missing else Look((now, tablet))
 
     found: tuple[Shard, Tablet] = session.until(
         look, "every vtgate to route to it", session.params["route_timeout"], every_s=0.3
