@@ -24,7 +24,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.vtops.vitess.plugins.module_utils import claim, labels, operation
 from ansible_collections.vtops.vitess.plugins.module_utils.clients.kubernetes import Json, KubernetesClient
 from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtctld import Vtctld
-from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtgate import Login, VtgateClient
+from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtgate import Endpoint, Login, VtgateClient
 from ansible_collections.vtops.vitess.plugins.module_utils.clients.vttablet import Vttablet
 from ansible_collections.vtops.vitess.plugins.module_utils.cluster import Cluster, Scope
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import Refused, Unreachable
@@ -581,11 +581,32 @@ class FakeVtctldclient:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    def __call__(self, arguments: list[str], timeout_s: float) -> str:
+    def run(self, arguments: list[str], timeout_s: float) -> str:
         assert arguments[0] == "--action-timeout"
         words = arguments[2:]
         write = words[0] in ("ChangeTabletType", "PlannedReparentShard")
-        return self.world.called(" ".join(words), write, lambda: self._answer(words))
+        return str(self.world.called(" ".join(words), write, lambda: self._answer(words)))
+
+    def script(self, script: str, arguments: list[str], timeout_s: float) -> tuple[str, str]:
+        """The blocks that SHARD_SCRIPT prints; test_vtctld runs the script itself."""
+        keyspace, shard, what, _limit = arguments
+        commands = [
+            ("tablets", f"GetTablets --format json --strict --keyspace {keyspace} --shard {shard}"),
+            ("shard", f"GetShard {keyspace}/{shard}"),
+        ]
+        if "durability" in what:
+            commands.append(("durability", f"GetKeyspace {keyspace}"))
+        if "status" in what:
+            commands += [(str(t.alias), f"GetFullStatus {t.alias}") for t in self._of(shard)]
+        out, errors = "", ""
+        for name, command in commands:
+            try:
+                text = self.run(["--action-timeout", "3s", *command.split()], timeout_s)
+                out += f"@@ {name} 0\n{text}\n"
+            except Refused as error:
+                out += f"@@ {name} 1\n\n"
+                errors += f"E1124 {name}: rpc error: code = Unknown desc = {error}\n"
+        return out, errors
 
     def _answer(self, words: list[str]) -> str:
         world = self.world
@@ -715,6 +736,8 @@ class FakeConnection:
         self.world.called(f"{self.vtgate.name}: {sql}", False, lambda: self._execute(sql))
 
     def _execute(self, sql: str) -> None:
+        if self.vtgate.down:
+            raise OSError("connection reset by peer")
         if sql == "SHOW VITESS_TABLETS":
             self.answer = list(self.world.rows_of(self.vtgate))
         elif use := re.fullmatch(r"USE `(.+)`", sql):
@@ -756,13 +779,11 @@ class FakeCluster(Cluster):
             world.kube, Vtctld(FakeVtctldclient(world)), Vttablet(world.kube), Scope(NAMESPACE), login, world.clock
         )
 
-    def vtgates(self) -> list[VtgateClient]:
-        clients = []
-        for client in super().vtgates():
-            fake = FakeVtgateClient(self.kube, client.endpoint, self._login)
-            fake.world = self.world
-            clients.append(fake)
-        return list(clients)
+    def _client(self, endpoint: Endpoint) -> VtgateClient:
+        client = super()._client(endpoint)
+        client.__class__ = FakeVtgateClient
+        client.world = self.world  # type: ignore[attr-defined]
+        return client
 
 
 # -- who acts

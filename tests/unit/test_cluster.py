@@ -1,0 +1,387 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Pods, owners and places as Kubernetes shows them, and a whole shard put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.vtops.vitess.plugins.module_utils import labels
+from ansible_collections.vtops.vitess.plugins.module_utils.cluster import (
+    _matches,
+    choose_place,
+    explain,
+    find_vtctld,
+    in_parallel,
+    is_at,
+    parse_pod,
+    parse_stateful_set,
+    parse_timestamp,
+    parse_volume_terms,
+)
+from ansible_collections.vtops.vitess.plugins.module_utils.errors import (
+    EdgeError,
+    OutcomeUnknown,
+    Refused,
+    Unreachable,
+)
+from ansible_collections.vtops.vitess.plugins.module_utils.gates import Place
+from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING, a_pod
+from ansible_collections.vtops.vitess.tests.unit.fakes import World, a_node, a_stateful_set
+
+POD = {
+    "metadata": {
+        "name": "commerce-x-80-1",
+        "namespace": "vitess",
+        "uid": "u-1",
+        "resourceVersion": "77",
+        "creationTimestamp": "2026-11-24T00:00:00Z",
+        "labels": {labels.REVISION: "rev-1"},
+        "ownerReferences": [
+            {"kind": "Other", "name": "x"},
+            {"kind": "StatefulSet", "name": "commerce-x-80", "controller": True},
+        ],
+    },
+    "spec": {
+        "nodeName": "worker-1",
+        "containers": [{"name": "vttablet", "image": "lite:v1"}, {"name": "mysqld"}],
+        "volumes": [{"name": "tmp", "emptyDir": {}}, {"name": "d", "persistentVolumeClaim": {"claimName": "data-1"}}],
+    },
+    "status": {"podIP": "10.0.0.5", "phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+}
+
+
+def changed(item: dict[str, Any], part: str, **changes: Any) -> dict[str, Any]:
+    return {**item, part: {**item[part], **changes}}
+
+
+# -- Pods
+
+
+def test_a_pod_is_parsed_with_what_a_roll_needs() -> None:
+    pod = parse_pod(POD)
+    assert (pod.namespace, pod.name, pod.uid, pod.resource_version) == ("vitess", "commerce-x-80-1", "u-1", "77")
+    assert (pod.ip, pod.node, pod.phase, pod.ready, pod.terminating) == ("10.0.0.5", "worker-1", "Running", True, False)
+    assert (pod.created, pod.revision) == (1795478400.0, "rev-1")
+    assert (pod.owner_kind, pod.owner_name) == ("StatefulSet", "commerce-x-80")
+    assert (pod.image("vttablet"), pod.image("mysqld"), pod.volume_claims, pod.trouble) == (
+        "lite:v1",
+        "",
+        ("data-1",),
+        "",
+    )
+
+
+def test_a_pod_that_is_being_deleted_is_terminating() -> None:
+    assert parse_pod(changed(POD, "metadata", deletionTimestamp="2026-11-24T00:01:00Z")).terminating
+
+
+@pytest.mark.parametrize(
+    "conditions", [[], None, [{"type": "Ready", "status": "False"}], [{"type": "Ready", "status": "Unknown"}]]
+)
+def test_a_pod_is_ready_only_if_kubernetes_says_so(conditions: Any) -> None:
+    assert not parse_pod(changed(POD, "status", conditions=conditions)).ready
+
+
+def test_an_owner_that_is_not_the_controller_is_none() -> None:
+    pod = parse_pod(changed(POD, "metadata", ownerReferences=[{"kind": "StatefulSet", "name": "x"}]))
+    assert (pod.owner_kind, pod.owner_name) == ("", "")
+
+
+def test_a_pod_that_was_just_created_has_little() -> None:
+    pod = parse_pod({"metadata": {"name": "a", "uid": "u"}})
+    assert (pod.ip, pod.node, pod.ready, pod.created, pod.images) == ("", "", False, 0.0, ())
+
+
+def test_why_a_container_does_not_start_is_told_in_kubernetes_words() -> None:
+    waiting = {"name": "vttablet", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such tag"}}}
+    assert (
+        parse_pod(changed(POD, "status", containerStatuses=[waiting])).trouble
+        == "vttablet: ImagePullBackOff: no such tag"
+    )
+    init = {"name": "init", "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
+    assert parse_pod(changed(POD, "status", initContainerStatuses=[init])).trouble == "init: CrashLoopBackOff"
+
+
+@pytest.mark.parametrize("reason", ["PodInitializing", "ContainerCreating"])
+def test_a_container_that_is_just_being_made_is_no_trouble(reason: str) -> None:
+    state = {"name": "vttablet", "state": {"waiting": {"reason": reason}}}
+    assert parse_pod(changed(POD, "status", containerStatuses=[state])).trouble == ""
+
+
+def test_a_pod_that_cannot_be_scheduled_says_why() -> None:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+    assert parse_pod(changed(POD, "status", conditions=[condition])).trouble == "Unschedulable: 0/3 nodes"
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-01T00:01:00Z", 60.0),
+        ("1970-01-01T01:01:00+01:00", 60.0),
+        ("1970-01-01T00:01:00.500000Z", 60.5),
+        ("", 0.0),
+    ],
+)
+def test_a_time_is_rfc_3339(text: str, seconds: float) -> None:
+    assert parse_timestamp(text) == seconds
+
+
+@pytest.mark.parametrize(
+    ("hostname", "here"),
+    [
+        ("10.0.0.5", True),
+        ("commerce-x-80-1", True),
+        ("commerce-x-80-1.vttablet.vitess.svc.cluster.local", True),
+        ("commerce-x-80-12.vttablet", False),
+        ("10.0.0.50", False),
+        ("", False),
+    ],
+)
+def test_a_tablets_address_is_a_pods_ip_or_its_stable_name(hostname: str, here: bool) -> None:
+    assert is_at(parse_pod(POD), hostname) is here
+
+
+def test_a_blank_address_is_not_the_pod_that_has_no_ip_yet() -> None:
+    assert not is_at(a_pod(REPLICA, ip=""), "")
+
+
+# -- owners
+
+
+def test_a_stateful_set_is_parsed_with_both_revisions_and_generations() -> None:
+    owner = parse_stateful_set(a_stateful_set("db", 3))
+    assert (owner.kind, owner.name, owner.strategy, owner.refusal) == ("StatefulSet", "db", "OnDelete", "")
+    assert (owner.current_revision, owner.update_revision) == ("old", "new")
+    assert (owner.generation, owner.observed_generation) == (2, 2)
+    assert owner.image("vttablet") == "vitess/lite:v24.0.2"
+
+
+def test_a_stateful_set_without_a_strategy_has_kubernetes_default_and_is_refused() -> None:
+    item = a_stateful_set("db", 3)
+    del item["spec"]["updateStrategy"]
+    assert "RollingUpdate" in parse_stateful_set(item).refusal
+
+
+def test_a_stateful_set_whose_controller_never_saw_it_is_behind() -> None:
+    item = {**a_stateful_set("db", 3), "status": {}}
+    owner = parse_stateful_set(item)
+    assert owner.observed_generation < owner.generation
+
+
+# -- places
+
+
+def test_a_volume_without_node_affinity_may_go_anywhere() -> None:
+    assert parse_volume_terms({"spec": {}}) is None
+    assert parse_volume_terms({}) is None
+
+
+EXPRESSIONS = [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["worker-1"]}]
+
+
+def test_a_local_volume_names_its_node() -> None:
+    volume = {"spec": {"nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": EXPRESSIONS}]}}}}
+    assert parse_volume_terms(volume) == [EXPRESSIONS]
+
+
+@pytest.mark.parametrize(
+    ("operator", "values", "fits"),
+    [
+        ("In", ["worker-1"], True),
+        ("In", ["worker-2"], False),
+        ("NotIn", ["worker-2"], True),
+        ("NotIn", ["worker-1"], False),
+        ("Exists", [], True),
+        ("DoesNotExist", [], False),
+        ("Gt", ["1"], False),
+    ],
+)
+def test_a_node_fits_a_volumes_term_by_its_labels_and_not_by_an_operator_that_is_not_known(
+    operator: str, values: list[str], fits: bool
+) -> None:
+    term = [{"key": "kubernetes.io/hostname", "operator": operator, "values": values}]
+    assert _matches(term, a_node("worker-1")) is fits
+
+
+def test_every_expression_of_a_term_must_fit() -> None:
+    assert not _matches([*EXPRESSIONS, {"key": "zone", "operator": "Exists"}], a_node("worker-1"))
+
+
+def node(name: str, ready: str = "True", cordoned: bool = False) -> dict[str, Any]:
+    item = a_node(name)
+    item["status"]["conditions"][0]["status"] = ready
+    item["spec"] = {"unschedulable": True} if cordoned else {}
+    return item
+
+
+def test_the_place_is_every_ready_node_that_takes_pods() -> None:
+    nodes = [node("b"), node("a"), node("c", cordoned=True), node("d", ready="Unknown")]
+    assert choose_place(nodes, None) == Place(("a", "b"))
+
+
+def test_the_place_is_only_where_the_volume_is() -> None:
+    assert choose_place([node("a"), node("b")], {"b"}) == Place(("b",))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "allowed", "refusal"),
+    [
+        ([node("a", cordoned=True), node("b")], {"a"}, "a is cordoned"),
+        ([node("a", ready="Unknown"), node("b")], {"a"}, "a is not Ready"),
+        ([node("a")], {"gone"}, "no node fits the tablet's volumes"),
+        ([node("a")], set(), "no node fits the tablet's volumes"),
+        ([], None, "no node fits the tablet's volumes"),
+    ],
+)
+def test_no_place_says_why(nodes: list[dict], allowed: set[str] | None, refusal: str) -> None:
+    assert choose_place(nodes, allowed) == Place((), refusal)
+
+
+def test_a_volume_claim_that_is_not_bound_has_no_place() -> None:
+    world = World()
+    world.claims["data-commerce-x-80-102"]["spec"] = {}
+    cluster = world.cluster()
+    pod = cluster.pod("vitess", "commerce-x-80-102")
+    assert pod is not None
+    assert cluster.place_for(pod).refusal == "volume claim data-commerce-x-80-102 is not bound"
+
+
+# -- a shard
+
+
+def test_a_shard_is_put_together_from_topology_pods_mysqlds_and_vtgates() -> None:
+    world = World()
+    start = world.clock.now
+    shard = world.cluster().read_shard("commerce", "-80")
+    assert [t.alias for t in shard.tablets] == [PRIMARY, REPLICA, SIBLING]
+    assert all(t.pod is not None and t.mysqld is not None for t in shard.tablets)
+    assert (shard.primary, shard.durability, len(shard.vtgates)) == (PRIMARY, "semi_sync", 2)
+    assert shard.read_started == start
+
+
+def test_its_evidence_is_as_old_as_the_start_of_its_read() -> None:
+    world = World()
+    start = world.clock.now
+    world.before("GetFullStatus", lambda: world.clock.pass_(1.5))
+    shard = world.cluster().read_shard("commerce", "-80")
+    assert (shard.read_started, shard.read_ended) == (start, start + 1.5)
+
+
+def test_a_mysqld_that_does_not_answer_is_told_in_the_shard_and_stops_no_read() -> None:
+    world = World()
+    world.tablet(SIBLING).mysqld_error = "no socket"
+    tablet = world.cluster().read_shard("commerce", "-80").tablet(SIBLING)
+    assert tablet is not None
+    assert (tablet.mysqld, tablet.mysqld_error) == (None, "no socket")
+
+
+def test_a_tablet_that_is_shut_down_is_said_to_be_and_has_no_pod() -> None:
+    world = World()
+    world.tablet(SIBLING).hostname, world.tablet(SIBLING).running = "", False
+    tablet = world.cluster().read_shard("commerce", "-80").tablet(SIBLING)
+    assert tablet is not None
+    assert (tablet.pod, tablet.mysqld, tablet.mysqld_error) == (None, None, "the tablet is shut down")
+
+
+@pytest.mark.parametrize("call", ["GetTablets", "GetShard", "GetKeyspace", "GET .*/pods$"])
+def test_a_topology_or_kubernetes_that_does_not_answer_is_an_error_and_no_smaller_shard(call: str) -> None:
+    world = World()
+    world.fail(call, Unreachable("no route"))
+    with pytest.raises(Unreachable):
+        world.cluster().read_shard("commerce", "-80")
+
+
+def test_two_pods_at_one_address_are_an_error_that_names_both() -> None:
+    world = World()
+    world.pods["commerce-x-80-103"]["status"]["podIP"] = "10.0.0.102"
+    with pytest.raises(EdgeError, match="matches 2 Pods: commerce-x-80-102, commerce-x-80-103"):
+        world.cluster().read_shard("commerce", "-80")
+
+
+def test_vtgates_are_listed_anew_at_each_look() -> None:
+    world = World()
+    cluster = world.cluster()
+    assert len(cluster.vtgates()) == 2
+    del world.pods["vtgate-1"]
+    assert [c.endpoint.name for c in cluster.vtgates()] == ["vtgate-0"]
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_vtgate_pod_that_has_ended_is_no_vtgate(phase: str) -> None:
+    world = World()
+    world.pods["vtgate-1"]["status"]["phase"] = phase
+    assert [c.endpoint.name for c in world.cluster().vtgates()] == ["vtgate-0"]
+
+
+def test_the_identity_is_what_the_vttablet_says_and_not_its_address() -> None:
+    world = World()
+    cluster = world.cluster()
+    tablet = cluster.read_shard("commerce", "-80", vtgates=False).tablet(REPLICA)
+    assert tablet is not None
+    cluster.confirm_identity(tablet)
+    world.tablet(REPLICA).pod, world.tablet(SIBLING).pod = world.tablet(SIBLING).pod, world.tablet(REPLICA).pod
+    with pytest.raises(EdgeError, match="says that it is zone1-0000000103, not zone1-0000000102"):
+        cluster.confirm_identity(tablet)
+
+
+def test_a_volume_claim_is_named_once() -> None:
+    world = World()
+    cluster = world.cluster()
+    pod = cluster.pod("vitess", "commerce-x-80-102")
+    assert pod is not None
+    cluster.label_volume(pod, REPLICA)
+    cluster.label_volume(pod, REPLICA)
+    assert [c for c in world.calls if c.startswith("PATCH")] == [
+        "PATCH /api/v1/namespaces/vitess/persistentvolumeclaims/data-commerce-x-80-102"
+    ]
+
+
+def test_vtctld_is_a_ready_pod_that_stays() -> None:
+    world = World()
+    for name in ("vtctld-0", "vtctld-1"):
+        world.pods[name] = world.pod_of_program(name, "vtctld")
+    world.pods["vtctld-0"]["metadata"]["deletionTimestamp"] = "2026-11-24T00:00:00Z"
+    selector = labels.DEFAULT_VTCTLD_SELECTOR
+    assert find_vtctld(world.kube, "vitess", selector) == ("vtctld-1", "vtctld")
+    world.pods["vtctld-1"]["status"]["conditions"][0]["status"] = "False"
+    with pytest.raises(Unreachable, match=r"no Ready vtctld Pod matches planetscale\.com/component=vtctld"):
+        find_vtctld(world.kube, "vitess", selector)
+
+
+# -- the rest
+
+
+def test_calls_run_in_parallel_and_keep_their_order_and_the_first_error_is_raised() -> None:
+    assert in_parallel([lambda: 1, lambda: 2]) == [1, 2]
+    assert in_parallel([]) == []
+
+    def fails() -> int:
+        raise Refused("no")
+
+    with pytest.raises(Refused, match="no"):
+        in_parallel([lambda: 1, fails])
+
+
+def test_a_refusal_by_rbac_is_said_to_be_one() -> None:
+    assert explain(Refused("cannot list pods", 403)) == "not allowed: cannot list pods"
+    assert explain(Refused("gone", 404)) == "gone"
+    assert explain(OutcomeUnknown("cut")) == "cut"
+
+
+@pytest.mark.parametrize(
+    ("keyspace", "shard", "name"),
+    [
+        ("commerce", "-80", "vtops-shard-commerce-x-80"),
+        ("commerce", "80-", "vtops-shard-commerce-80-x"),
+        ("commerce", "-", "vtops-shard-commerce-x-x"),
+        ("commerce", "0", "vtops-shard-commerce-0"),
+        ("My_Keyspace", "40-80", "vtops-shard-my-keyspace-40-80"),
+    ],
+)
+def test_a_shards_lease_has_a_name_that_kubernetes_takes(keyspace: str, shard: str, name: str) -> None:
+    assert labels.shard_lease(keyspace, shard) == name
