@@ -44,7 +44,7 @@ def argument_spec() -> dict[str, Any]:
         "wait_replicas_timeout": {"type": "float", "default": 4.0},
         "reparent_timeout": {"type": "float", "default": 30.0},
         "agree_timeout": {"type": "float", "default": 60.0},
-        "keyspace_wait": {"type": "float", "default": 120.0},
+        "keyspace_wait": {"type": "float", "default": 120.0, "no_log": False},
     }
 
 
