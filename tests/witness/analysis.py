@@ -72,7 +72,7 @@ class Replacement:
     restored_at: float | None = None
     """When the topology had the recorded type again after the Pod was created."""
     listed_at: float | None = None
-    """When every vtgate first showed the tablet, whatever its state, after the Pod was Ready."""
+    """When every vtgate first showed the tablet at its new address, whatever its state, after the Pod was Ready."""
     serving_at: float | None = None
     """When every vtgate first showed it SERVING after the Pod was Ready."""
 
@@ -306,7 +306,10 @@ class Story:
         if current is None or current.ready_at is None or current.serving_at is not None:
             return
         rows = [tablet.rows.get(vtgate) for vtgate in self._vtgates]
-        listed = all(row is not None and row.state is not None for row in rows)
+        address = tablet.record.hostname if tablet.record is not None else ""
+        listed = all(
+            row is not None and row.state is not None and (not address or row.hostname == address) for row in rows
+        )
         if listed and current.listed_at is None:
             current.listed_at = event.at
         if "type" not in tablet.bad_since and all(row is not None and self._serves(tablet, row) for row in rows):

@@ -58,11 +58,11 @@ class Tape:
         self.add(PodSeen(self.at, self.at, ALIASES[alias], uid, ready, terminating))
 
     def type(self, alias: str, kind: str) -> None:
-        self.add(TabletSeen(self.at, self.at - LOOK, alias, "commerce", "-80", kind))
+        self.add(TabletSeen(self.at, self.at - LOOK, alias, "commerce", "-80", kind, ALIASES[alias]))
 
     def row(self, alias: str, state: str | None, kind: str = "REPLICA", gates: tuple[str, ...] = GATES) -> None:
         for gate in gates:
-            self.add(RowSeen(self.at, self.at - LOOK, gate, alias, state, kind))
+            self.add(RowSeen(self.at, self.at - LOOK, gate, alias, state, kind, ALIASES[alias]))
 
     def lock(self, action: str | None) -> None:
         self.add(LockSeen(self.at, self.at - LOOK, "commerce", "-80", action))
@@ -317,6 +317,20 @@ def test_the_phases_of_a_replacement_that_serves_by_itself(tape: Tape):
     (entry,) = tape.told()["replacements"]
     assert entry["phases_s"] == pytest.approx({"stop": 10, "start": 5, "catch_up": 1, "refresh": 7})
     assert entry["lower_bound_s"] == pytest.approx(22)
+
+
+def test_a_held_tablet_is_not_listed_before_every_vtgate_has_its_new_address(tape: Tape):
+    tape.wait(1)
+    tape.type(A, "DRAINED")
+    tape.add(TabletSeen(tape.at, tape.at - LOOK, A, "commerce", "-80", "DRAINED", "new"))
+    tape.replace_pod(A)
+    tape.add(RowSeen(tape.at, tape.at - LOOK, "gate-0", A, "SERVING", "DRAINED", "new"))
+    tape.wait(7)
+    tape.add(RowSeen(tape.at, tape.at - LOOK, "gate-1", A, "SERVING", "DRAINED", "new"))
+    tape.wait(3)
+    tape.type(A, "REPLICA")
+    (entry,) = tape.told()["replacements"]
+    assert entry["listed_at"] - entry["ready_at"] == pytest.approx(8)
 
 
 def test_a_pod_that_never_becomes_ready_has_open_phases(tape: Tape):
