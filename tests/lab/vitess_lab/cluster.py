@@ -15,12 +15,16 @@ from typing import Any
 
 from . import binaries, images, machine, places
 from .console import LabError, output, run, wait_until
+from .layout import VOLUMES
 
 NAME = "vtops"
 CONTEXT = f"kind-{NAME}"
 KUBECTL = places.RUN / "kubectl"
 CONTROL_PLANE = f"{NAME}-control-plane"
 WORKERS = (f"{NAME}-worker", f"{NAME}-worker2")
+# Weights against 1024 of one ordinary process.
+CONTAINERS_SHARES = "20480"
+PODS_SHARES = "8192"
 IMPORT = ("ctr", "--namespace", "k8s.io", "images", "import", "--all-platforms", "-")
 
 
@@ -90,6 +94,8 @@ def create(source: str) -> Cluster:
         _forward_no_foreign_names(cluster)
         _connect_pods(cluster)
     wait_until("nodes are Ready", lambda: _nodes_not_ready(cluster), timeout=120)
+    _keep_volumes_in_memory()
+    _give_pods_their_share()
     return cluster
 
 
@@ -142,6 +148,24 @@ def _connect_pods(cluster: Cluster) -> None:
         _write_on(node, "/etc/cni/pod-routes", routes)
         run(["docker", "exec", node, "apply-pod-routes"])
         _write_on(node, "/etc/cni/net.d/10-pods.conflist", plugin)
+
+
+def _keep_volumes_in_memory() -> None:
+    """Six mysqlds that wait for one disk say nothing about a roll; the volumes live as long as their node, as on disk."""
+    for node in WORKERS:
+        run([*_on(node), "sh", "-c", f"mkdir -p {VOLUMES} && mount -t tmpfs -o size=6g tmpfs {VOLUMES}"])
+
+
+def _give_pods_their_share() -> None:
+    """Under cgroup v1 all containers together weigh as much as one process of this machine: a test beside them starves them."""
+    if not machine.has_cgroup_v1():
+        return
+    containers = Path("/sys/fs/cgroup/cpu/docker/cpu.shares")
+    if containers.exists():
+        containers.write_text(CONTAINERS_SHARES, encoding="ascii")
+    for node in (CONTROL_PLANE, *WORKERS):
+        pods = "/sys/fs/cgroup/cpu/kubelet.slice/cpu.shares"
+        run([*_on(node), "sh", "-c", f"[ ! -e {pods} ] || echo {PODS_SHARES} >{pods}"])
 
 
 def _write_on(node: str, path: str, text: str) -> None:
