@@ -15,13 +15,13 @@ from typing import Any
 
 from . import binaries, images, machine, places
 from .console import LabError, output, run, wait_until
-from .layout import VOLUMES
 
 NAME = "vtops"
 CONTEXT = f"kind-{NAME}"
 KUBECTL = places.RUN / "kubectl"
 CONTROL_PLANE = f"{NAME}-control-plane"
 WORKERS = (f"{NAME}-worker", f"{NAME}-worker2")
+VOLUMES = "/var/local/vitess"
 # Weights against 1024 of one ordinary process.
 CONTAINERS_SHARES = "20480"
 PODS_SHARES = "8192"

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .cluster import CONTROL_PLANE, WORKERS
+from .cluster import CONTROL_PLANE, VOLUMES, WORKERS
 
 NAMESPACE = "vitess"
 CELL = "zone1"
 KEYSPACE = "commerce"
 TABLE = "probe"
 TABLETS_PER_SHARD = 3
-VOLUMES = "/var/local/vitess"
 VTGATE_PORTS = {"vtgate-0": 31306, "vtgate-1": 31307}
 TABLET_SELECTOR = "planetscale.com/component=vttablet"
 VTCTLD_SELECTOR = "planetscale.com/component=vtctld"
