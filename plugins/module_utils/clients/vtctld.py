@@ -11,7 +11,7 @@ import json
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..errors import EdgeError, OutcomeUnknown, Refused, Unreachable
 from ..fleet import Alias, Mysqld, Tablet, TabletType
@@ -91,7 +91,7 @@ class LocalTransport:
         return done.stdout, done.stderr
 
 
-Transport = ExecTransport | LocalTransport
+Transport: TypeAlias = "ExecTransport | LocalTransport"
 
 
 @dataclass(frozen=True)
