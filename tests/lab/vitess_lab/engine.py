@@ -19,6 +19,8 @@ from .console import LabError, output, run, say, wait_until
 RECORD = places.RUN / "dockerd.json"
 LOG = places.RUN / "dockerd.log"
 RUNTIME_SHIM = places.LAB / "image" / "node" / "runc-without-sys-resource"
+# The nodes talk over kind's own bridge and with this host only: no firewall rules or default bridge are left behind.
+WITHOUT_TRACES = ("--iptables=false", "--ip6tables=false", "--bridge=none")
 
 
 def answers() -> bool:
@@ -32,7 +34,7 @@ def ensure() -> bool:
     machine.need({"docker": "docker.io"})
     if answers():
         return False
-    machine.need({"dockerd": "docker.io", "iptables": "iptables"})
+    machine.need({"dockerd": "docker.io"})
     if Path("/run/systemd/system").exists():
         say("starting docker.service")
         run(["systemctl", "start", "docker"])
@@ -45,7 +47,7 @@ def ensure() -> bool:
 def _start() -> None:
     if os.geteuid() != 0:
         raise LabError("missing: a running Docker; start it, or run this as root")
-    command = ["dockerd", "--data-root", str(places.ENGINE), "--storage-driver", "overlay2"]
+    command = ["dockerd", "--data-root", str(places.ENGINE), "--storage-driver", "overlay2", *WITHOUT_TRACES]
     if machine.lacks_sys_resource():
         machine.need({"jq": "jq"})
         # dockerd keeps the path: it must not be in a tree that may go away while containers run.
@@ -77,7 +79,6 @@ def stop() -> None:
         "dockerd stops", lambda: "" if _own_pid() is None else f"pid {pid} is still there", timeout=60, every=0.3
     )
     RECORD.unlink(missing_ok=True)
-    run(["ip", "link", "delete", "docker0"], check=False)
     say(f"stopped dockerd, pid {pid}")
 
 
