@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.vtops.vitess.plugins.module_utils import labels
-from ansible_collections.vtops.vitess.plugins.module_utils.errors import StepFailure
+from ansible_collections.vtops.vitess.plugins.module_utils.errors import Refused, StepFailure
 from ansible_collections.vtops.vitess.plugins.module_utils.executor import Process
 from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias
 from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING
@@ -190,3 +190,35 @@ def test_two_operators_that_start_at_once_never_take_two_tablets() -> None:
         world.run("tablet_drain", SIBLING, roll="two", executor=other)
     assert failure.value.gate is not None
     assert [t.type for t in world.tablets.values()].count("DRAINED") == 1
+
+
+def test_a_claim_that_is_lost_between_two_attempts_to_evict_stops_the_second() -> None:
+    """The wait is too short for a tick to see it."""
+    world, alias = ready_for("pod_replace")
+    world.fail("eviction", Refused("disruption budget", 429))
+    world.clock.at(0.3, lambda: loses_it(world))
+    with pytest.raises(StepFailure, match="was taken by somebody else") as failure:
+        world.run("pod_replace", alias)
+    assert failure.value.gate == "claim"
+    assert [act.rpartition("/")[2] for act in world.acts] == ["eviction"]
+
+
+def test_a_claim_that_is_lost_while_a_tablet_catches_up_leaves_its_type_to_the_new_holder() -> None:
+    world, alias = ready_for("vtgate_readmit")
+    world.tablet(alias).lag = 60.0
+    world.clock.at(1.5, lambda: loses_it(world))
+    world.clock.at(2.5, lambda: world.tablet(alias).__setattr__("lag", 0.0))
+    with pytest.raises(StepFailure, match="was taken by somebody else"):
+        world.run("vtgate_readmit", alias)
+    assert world.acts == []
+    assert world.tablet(alias).type == "DRAINED"
+
+
+def test_a_claim_that_is_lost_before_the_undo_leaves_the_undo_to_the_new_holder() -> None:
+    world, alias = ready_for("tablet_drain")
+    world.before("ChangeTabletType .* drained", lambda: world.tablet(alias).pools.update(ConnPoolInUse=1))
+    world.clock.at(1.5, lambda: loses_it(world))
+    with pytest.raises(StepFailure) as failure:
+        world.run("tablet_drain", alias, idle_timeout=3.0)
+    assert failure.value.state.startswith("it is still DRAINED, putting it back failed")
+    assert world.acts == ["ChangeTabletType zone1-0000000102 drained"]
