@@ -163,7 +163,8 @@ def _wait_idle(session: Session, pod: Pod, original: TabletType) -> None:
 
 def _foreign_sessions(session: Session) -> list[str]:
     """Who else is logged in to this mysqld, for the record: sessions that do not come through vttablet."""
-    return [
-        f"{user} {command} x{count}"
-        for user, command, count in session.cluster.vtctld.query(session.alias, FOREIGN_SESSIONS)
-    ]
+    try:
+        rows = session.cluster.vtctld.query(session.alias, FOREIGN_SESSIONS)
+    except EdgeError as error:
+        return [f"not known: {error}"[:200]]
+    return [f"{user} {command} x{count}" for user, command, count in rows]
