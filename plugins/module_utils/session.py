@@ -23,7 +23,8 @@ from .options import aliases
 from .owners import Owner, Wanted
 from .waiting import Clock, Look, Report, Waiter, WaitTimeout
 
-READ_AGAIN = 3
+# How long a busy cluster is given to answer one read of a shard within the age that evidence may have.
+FRESH_WITHIN_S = 30.0
 
 
 @dataclass
@@ -209,8 +210,13 @@ class Session:
         )
 
     def fresh_case(self) -> Case:
-        """Read shard, owner and place, and again where the reading took so long that its beginning is void as evidence."""
-        for attempt in range(READ_AGAIN):
+        """Read shard, owner and place; again, for a bounded time, where the reading took so long that its beginning is void as evidence.
+
+        What comes back after that time is stale, and the gate evidence_is_fresh says so.
+        """
+        last: list[Case] = []
+
+        def look() -> Look[Case]:
             shard, tablet = self.read()
             pod = self.pod_of(tablet)
             owner = place = None
@@ -223,9 +229,15 @@ class Session:
                     reads.append(partial(self.cluster.confirm_identity, tablet))
                 owner, place = in_parallel(reads)[:2]
             case = self.case(shard, owner, place)
-            if gates.evidence_is_fresh(case).ok or attempt == READ_AGAIN - 1:
-                return case
-        raise AssertionError("unreachable")
+            last[:] = [case]
+            verdict = gates.evidence_is_fresh(case)
+            return Look(case) if verdict.ok else Look(missing=verdict.reason)
+
+        try:
+            found: Case = self.until(look, "a read of the shard that is quick enough", FRESH_WITHIN_S)
+        except WaitTimeout:
+            return last[0]
+        return found
 
     def still_good(self, case: Case) -> bool:
         """Whether a case may be decided on without another read: it is fresh, and was read under the claim."""

@@ -51,6 +51,14 @@ class Vttablet:
         except (ValueError, TypeError) as error:
             raise EdgeError(f"/debug/vars of {pod.name} cannot be read: {error}") from error
 
+    def live_queries(self, pod: Pod) -> int:
+        """How many queries it executes now (/livequeryz, which its ACL must let us read). Raises EdgeError."""
+        raw = self.kube.web_get(pod.namespace, pod.name, self.port, "/livequeryz/?format=json")
+        try:
+            return len(json.loads(raw) or [])
+        except (ValueError, TypeError) as error:
+            raise EdgeError(f"/livequeryz of {pod.name} cannot be read: {error}") from error
+
 
 def parse_vars(page: dict[str, Any]) -> VttabletVars:
     """From the page's JSON."""
