@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 import pymysql.err
@@ -375,7 +376,7 @@ class World:
             tablet.type = tablet.init_type
         for vtgate in self.vtgates:
             vtgate.instead[tablet.alias] = [(tablet.type, "NOT_SERVING", old)]
-            self.clock.at(self.refresh_s, lambda v=vtgate: v.instead.pop(tablet.alias, None))
+            self.clock.at(self.refresh_s, partial(vtgate.instead.pop, tablet.alias, None))
         self.on_return(tablet)
 
     def change_type(self, alias: Alias, kind: str) -> str:
@@ -402,7 +403,7 @@ class World:
 
     def rows_of(self, vtgate: FakeVtgate) -> list[tuple[str, ...]]:
         """SHOW VITESS_TABLETS."""
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for tablet in self.tablets.values():
             state = "SERVING" if tablet.running and tablet.type in ("PRIMARY", "REPLICA", "RDONLY") else "NOT_SERVING"
             for kind, shown, address in vtgate.instead.get(tablet.alias, [(tablet.type, state, tablet.hostname)]):
@@ -775,9 +776,8 @@ class FakeCluster(Cluster):
     def __init__(self, world: World) -> None:
         self.world = world
         login = Login(user="vtops", password=PASSWORD)
-        super().__init__(
-            world.kube, Vtctld(FakeVtctldclient(world)), Vttablet(world.kube), Scope(NAMESPACE), login, world.clock
-        )
+        transport: Any = FakeVtctldclient(world)
+        super().__init__(world.kube, Vtctld(transport), Vttablet(world.kube), Scope(NAMESPACE), login, world.clock)
 
     def _client(self, endpoint: Endpoint) -> VtgateClient:
         client = super()._client(endpoint)

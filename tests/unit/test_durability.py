@@ -22,6 +22,7 @@ from ansible_collections.vtops.vitess.tests.unit.factories import (
     a_replica_mysqld,
     a_shard,
     a_tablet,
+    uuid_of,
 )
 
 THE_PRIMARY = a_tablet(PRIMARY, TabletType.PRIMARY)
@@ -93,7 +94,7 @@ def test_a_replica_of_another_source_does_not_acknowledge() -> None:
 def test_the_source_is_known_by_its_uuid_even_at_another_address() -> None:
     moved = a_tablet(
         REPLICA,
-        mysqld=a_replica_mysqld(REPLICA, source_host="stable.name", source_uuid=THE_PRIMARY.mysqld.server_uuid.upper()),
+        mysqld=a_replica_mysqld(REPLICA, source_host="stable.name", source_uuid=uuid_of(PRIMARY).upper()),
     )
     assert replicates_from(moved, THE_PRIMARY)
 

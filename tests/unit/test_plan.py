@@ -93,7 +93,7 @@ def test_a_step_in_a_result_names_tablet_shard_type_and_action() -> None:
     }
 
 
-WHOLE = {
+WHOLE: dict[str, tuple[Step, ...]] = {
     "commerce/-80": (
         Step(PRIMARY, "commerce/-80", TabletType.PRIMARY, "replace", ""),
         Step(REPLICA, "commerce/-80", TabletType.REPLICA, "replace", ""),
@@ -112,7 +112,7 @@ def test_refuses_a_primary_whose_replica_is_neither_done_nor_selected() -> None:
 
 
 def test_a_primary_that_is_skipped_needs_no_replica() -> None:
-    whole = {
+    whole: dict[str, tuple[Step, ...]] = {
         "s": (Step(PRIMARY, "s", TabletType.PRIMARY, "skip", ""), Step(REPLICA, "s", TabletType.REPLICA, "replace", ""))
     }
     check_primaries_last(whole["s"][:1], whole)

@@ -67,6 +67,7 @@ def test_a_long_wait_tells_what_it_waits_for_after_3_and_then_every_10_seconds()
 
 
 def test_a_short_wait_tells_nothing() -> None:
-    clock, told = FakeClock(), []
+    clock = FakeClock()
+    told: list[str] = []
     Waiter(clock, told.append).until(after(clock, 2.0), "it", 60.0)
     assert told == []

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 import urllib3
+import websocket
+from kubernetes.stream import ws_client
 
-from ansible_collections.vtops.vitess.plugins.module_utils.clients import kubernetes
 from ansible_collections.vtops.vitess.plugins.module_utils.clients.kubernetes import (
     Access,
     KubernetesClient,
@@ -48,7 +49,7 @@ class Pool:
 def client(*answers: Any) -> tuple[KubernetesClient, Pool]:
     kube = KubernetesClient(Access(host="https://192.0.2.1:6443/", api_key=TOKEN))
     pool = Pool(*answers)
-    kube._pool = pool
+    kube._pool = pool  # type: ignore[assignment]
     return kube, pool
 
 
@@ -208,7 +209,7 @@ class Stream:
 
 def run_exec(monkeypatch: pytest.MonkeyPatch, stream: Stream) -> tuple[str, str]:
     kube, _pool = client()
-    monkeypatch.setattr(kubernetes.ws_client, "WSClient", lambda *_args, **_more: stream)
+    monkeypatch.setattr(ws_client, "WSClient", lambda *_args, **_more: stream)
     try:
         return kube.exec("vitess", "vtctld-0", "vtctld", ["vtctldclient", "GetTablets"], 5.0)
     finally:
@@ -245,11 +246,11 @@ def test_a_refused_handshake_says_why_in_kubernetes_own_words(monkeypatch: pytes
     kube, _pool = client()
 
     def refuse(*_args: Any, **_more: Any) -> None:
-        error = kubernetes.websocket.WebSocketBadStatusException("Handshake status %d %s", 403)
+        error = websocket.WebSocketBadStatusException("Handshake status %d %s", 403)
         error.resp_body = json.dumps({"message": "cannot create resource pods/exec"}).encode()
         raise error
 
-    monkeypatch.setattr(kubernetes.ws_client, "WSClient", refuse)
+    monkeypatch.setattr(ws_client, "WSClient", refuse)
     with pytest.raises(Refused, match="cannot create resource pods/exec") as refusal:
         kube.exec("vitess", "vtctld-0", "vtctld", ["vtctldclient"], 5.0)
     assert refusal.value.status == 403

@@ -168,7 +168,7 @@ def test_the_durability_policy_is_the_keyspaces(answer: Any, name: str) -> None:
 
 # -- GetFullStatus
 
-REPLICA_STATUS = {
+REPLICA_STATUS: dict[str, Any] = {
     "server_uuid": "aaaa",
     "version": "8.4.6",
     "read_only": True,
@@ -206,25 +206,25 @@ def test_a_primarys_status_has_no_lag_and_the_position_of_its_own() -> None:
 @pytest.mark.parametrize(("state", "runs"), [(0, False), (1, False), (2, False), (3, True), (None, False)])
 def test_only_state_3_is_a_running_thread(state: int | None, runs: bool) -> None:
     """2 is connecting: it looks alive and replicates nothing."""
-    replication = {**REPLICA_STATUS["replication_status"], "io_state": state, "sql_state": state}  # type: ignore[dict-item]
+    replication = {**REPLICA_STATUS["replication_status"], "io_state": state, "sql_state": state}
     status = parse_full_status({**REPLICA_STATUS, "replication_status": replication})
     assert (status.io_running, status.sql_running) == (runs, runs)
 
 
 def test_an_unknown_lag_is_none_and_not_0() -> None:
-    replication = {**REPLICA_STATUS["replication_status"], "replication_lag_unknown": True}  # type: ignore[dict-item]
+    replication = {**REPLICA_STATUS["replication_status"], "replication_lag_unknown": True}
     assert parse_full_status({**REPLICA_STATUS, "replication_status": replication}).lag_s is None
 
 
 def test_a_lag_of_0_is_left_out_by_protojson_and_still_0() -> None:
-    replication = {**REPLICA_STATUS["replication_status"]}  # type: ignore[dict-item]
+    replication = {**REPLICA_STATUS["replication_status"]}
     replication.pop("replication_lag_seconds")
     assert parse_full_status({**REPLICA_STATUS, "replication_status": replication}).lag_s == 0.0
 
 
 @pytest.mark.parametrize("error", ["last_io_error", "last_sql_error"])
 def test_the_last_error_of_either_thread_is_kept(error: str) -> None:
-    replication = {**REPLICA_STATUS["replication_status"], error: "Got fatal error 1236"}  # type: ignore[dict-item]
+    replication = {**REPLICA_STATUS["replication_status"], error: "Got fatal error 1236"}
     assert parse_full_status({**REPLICA_STATUS, "replication_status": replication}).last_error == "Got fatal error 1236"
 
 

@@ -132,7 +132,7 @@ def test_a_claim_that_is_lost_in_a_wait_stops_it_and_nothing_is_done_any_more(wa
         acts.append(len(world.acts))
 
     world.clock.at(1.5, lose)
-    given = {"transaction_wait": 60.0} if wait == "transactions" else {}
+    given: dict[str, Any] = {"transaction_wait": 60.0} if wait == "transactions" else {}
     with pytest.raises(StepFailure, match="was taken by somebody else") as failure:
         world.run(operation, alias, **given)
     assert failure.value.gate == "claim"

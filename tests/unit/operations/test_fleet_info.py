@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -45,7 +46,7 @@ def test_shows_every_tablet_with_pod_owner_and_what_is_wanted(world: World) -> N
 def test_asks_once_for_the_topology_the_pods_and_each_owner_whatever_the_size(world: World) -> None:
     reads: list[str] = []
     for call in ("GetTablets", "GET .*/pods$", "GET .*/statefulsets/", "GET .*/leases$"):
-        world.before(call, lambda call=call: reads.append(call), times=99)
+        world.before(call, partial(reads.append, call), times=99)
     run(world)
     assert sorted(reads) == sorted(["GetTablets", "GET .*/pods$", "GET .*/statefulsets/", "GET .*/leases$"])
 

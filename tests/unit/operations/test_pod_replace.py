@@ -255,10 +255,8 @@ def test_a_pod_that_goes_by_itself_while_a_budget_holds_the_eviction_is_what_was
         world.clock.pass_(world.stop_s + 0.1)
         if happens == "it is gone":
             world.pods.pop(POD)
-            world.recreates = True
             world.clock.at(2.0, lambda: world.recreate(world.tablet(REPLICA)))
 
-    world.before(f"PATCH .*{POD}", lambda: None)
     world.before(f"PATCH .*{POD}", lambda: world.before(f"PATCH .*{POD}", goes))
     result = world.run("pod_replace")
     assert result["changed"] is True

@@ -92,7 +92,6 @@ def test_holds_the_keyspace_from_before_the_reparent_until_every_vtgate_agrees(w
 
     world.before("PlannedReparentShard", lambda: look("before"))
     world.on_reparent = lambda: world.vtgates[1].instead.update({REPLICA: []})
-    world.clock.at(0.0, lambda: None)
 
     def agrees() -> None:
         look("before the last vtgate agrees")
