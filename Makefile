@@ -59,6 +59,10 @@ sanity: venv ## every sanity test of ansible-test, on a copy of what git tracks
 unit: venv ## the unit tests: seconds, nothing outside this process
 	pytest tests/unit
 
+.PHONY: unit-oldest
+unit-oldest: venv ## the unit tests on the oldest Python, ansible-core and libraries that we say we support
+	tests/ci/oldest
+
 .PHONY: build
 build: venv ## the artefact, its contents checked, and galaxy-importer's opinion of it
 	tests/ci/build
@@ -84,6 +88,7 @@ test: venv ## what CI runs: lint, sanity, build, unit tests and the tests on the
 	@$(STAGE) lint $(MAKE) -k lint
 	@$(STAGE) sanity $(MAKE) sanity
 	@$(STAGE) build $(MAKE) build
+	@$(STAGE) unit-oldest $(MAKE) unit-oldest
 	@$(if $(KIND_TESTS),$(STAGE) lab $(MAKE) lab)
 	@STAGE_QUIET=1 $(STAGE) pytest pytest tests/unit $(if $(KIND_TESTS),tests/kind)
 

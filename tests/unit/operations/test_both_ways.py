@@ -13,7 +13,6 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.vtops.vitess.plugins.module_utils import operation
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import Refused
@@ -22,6 +21,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias
 from ansible_collections.vtops.vitess.plugins.plugin_utils import operation_action
 from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING
 from ansible_collections.vtops.vitess.tests.unit.fakes import LOGIN, PASSWORD, SPECS, TOKEN, World
+from ansible_collections.vtops.vitess.tests.unit.module_args import patch_module_args
 from ansible_collections.vtops.vitess.tests.unit.operations.faults import (
     DRAIN_FAULTS,
     REPARENT_FAULTS,
