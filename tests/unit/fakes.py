@@ -117,6 +117,7 @@ class FakeTablet:
         )
     )
     transactions: list[tuple[int, float]] = field(default_factory=list)
+    live_queries: int = 0
 
 
 @dataclass
@@ -495,6 +496,7 @@ class FakeKubernetes(KubernetesClient):
             (rf"PATCH {pod}/([\w.-]+)", self._patch_pod),
             (rf"POST {pod}/([\w.-]+)/eviction", world.evict),
             (rf"GET {pod}/([\w.-]+):15000/proxy/debug/vars", self._debug_vars),
+            (rf"GET {pod}/([\w.-]+):15000/proxy/livequeryz/\?format=json", self._live_queries),
             (rf"GET {lease}", lambda body: {"items": list(world.leases.values())}),
             (rf"GET {lease}/([\w.-]+)", lambda name, body: found(world.leases, name)),
             (rf"POST {lease}", self._create_lease),
@@ -544,6 +546,10 @@ class FakeKubernetes(KubernetesClient):
         body["metadata"]["resourceVersion"] = self.world.next_version()
         self.world.leases[name] = body
         return body
+
+    def _live_queries(self, name: str, body: Any) -> list[Json]:
+        tablet = next(t for t in self.world.tablets.values() if t.pod == name)
+        return [{"Query": "select sleep(9)"}] * tablet.live_queries
 
     def _debug_vars(self, name: str, body: Any) -> Json:
         vtgate = next((v for v in self.world.vtgates if v.name == name), None)

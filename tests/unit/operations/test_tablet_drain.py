@@ -191,6 +191,15 @@ def test_refuses_a_pod_that_says_it_is_another_tablet(world: World) -> None:
     assert world.calls == []
 
 
+def test_a_cluster_that_reads_too_slowly_is_given_a_bounded_time(world: World) -> None:
+    world.before("GetTablets", lambda: world.clock.pass_(2.5), times=999)
+    start = world.clock.now
+    with pytest.raises(StepFailure) as failure:
+        world.run("tablet_drain")
+    assert failure.value.gate == "evidence_is_fresh"
+    assert 30.0 <= world.clock.now - start < 40.0
+
+
 def test_reads_again_where_the_first_read_took_too_long(world: World) -> None:
     world.before("GetFullStatus zone1-0000000103", lambda: world.clock.pass_(3.0))
     assert world.run("tablet_drain")["changed"] is True
@@ -247,16 +256,49 @@ def test_the_operator_may_have_transactions_not_looked_at(world: World) -> None:
 # -- what goes wrong
 
 
-@pytest.mark.parametrize("pool", ["ConnPoolInUse", "StreamConnPoolInUse", "TransactionPoolInUse", "FoundRowsPoolInUse"])
-def test_a_tablet_that_does_not_get_idle_in_time_is_put_back(world: World, pool: str) -> None:
-    world.before("ChangeTabletType .* drained", lambda: world.tablet(REPLICA).pools.update({pool: 1}))
+@pytest.mark.parametrize(
+    ("busy", "live", "shown"),
+    [
+        ({"ConnPoolInUse": 1}, 0, "ConnPoolInUse 1"),
+        ({"StreamConnPoolInUse": 1}, 0, "StreamConnPoolInUse 1"),
+        ({"TransactionPoolInUse": 1}, 2, "live queries 2"),
+        ({"FoundRowsPoolInUse": 1}, 1, "live queries 1"),
+        ({"TransactionPoolInUse": 1, "ConnPoolInUse": 1}, 0, "ConnPoolInUse 1"),
+    ],
+)
+def test_a_tablet_that_does_not_get_idle_in_time_is_put_back(
+    world: World, busy: dict[str, int], live: int, shown: str
+) -> None:
+    def stays_busy() -> None:
+        world.tablet(REPLICA).pools.update(busy)
+        world.tablet(REPLICA).live_queries = live
+
+    world.before("ChangeTabletType .* drained", stays_busy)
     with pytest.raises(StepFailure) as failure:
         world.run("tablet_drain", idle_timeout=2.0)
     assert failure.value.gate == "idle"
-    assert f"{pool} 1" in failure.value.reason
+    assert shown in failure.value.reason
     assert failure.value.state == "it was put back as REPLICA because it did not get idle"
     assert world.acts == [DRAINED, PUT_BACK]
     assert not world.journal[REPLICA].in_flight
+
+
+@pytest.mark.parametrize("pool", ["TransactionPoolInUse", "FoundRowsPoolInUse"])
+def test_a_transaction_that_the_drain_has_broken_is_not_waited_for_where_no_query_is_live(
+    world: World, pool: str
+) -> None:
+    world.before("ChangeTabletType .* drained", lambda: world.tablet(REPLICA).pools.update({pool: 1}))
+    assert world.run("tablet_drain", idle_timeout=2.0)["changed"] is True
+    assert world.acts == [DRAINED]
+
+
+def test_live_queries_that_cannot_be_read_are_not_taken_for_none(world: World) -> None:
+    world.before("ChangeTabletType .* drained", lambda: world.tablet(REPLICA).pools.update(TransactionPoolInUse=1))
+    world.fail("livequeryz", Refused("not allowed", 403), times=99)
+    with pytest.raises(StepFailure, match="not allowed") as failure:
+        world.run("tablet_drain", idle_timeout=2.0)
+    assert failure.value.gate == "idle"
+    assert world.tablet(REPLICA).type == "REPLICA"
 
 
 def test_a_missing_counter_is_red_and_no_zero(world: World) -> None:
