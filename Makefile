@@ -93,8 +93,8 @@ test: venv ## what CI runs: lint, sanity, build, unit tests and the tests on the
 	@STAGE_QUIET=1 $(STAGE) pytest pytest tests/unit $(if $(KIND_TESTS),tests/kind)
 
 .PHONY: test-kind
-test-kind: venv ## every molecule scenario, on the lab; before an issue is called resolved
-	cd $(COLLECTION) && molecule test --all
+test-kind: venv ## every molecule scenario, or SCENARIO=name, on the lab; before an issue is called resolved
+	molecule test $(if $(SCENARIO),-s $(SCENARIO),--all)
 
 .PHONY: budget
 budget: ## the last run of each stage beside its budget in docs/ci.md
