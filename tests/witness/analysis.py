@@ -40,6 +40,8 @@ PASSING = (None, "UNKNOWN", "BACKUP", "RESTORE", "DRAINED")
 SHARD_RECORD_DELAY = 10.0
 """Seconds after a planned reparent in which a new primary in the shard's record is still its doing."""
 LISTED = 500
+ONE_LOOK = 0.5
+"""Seconds."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,8 @@ class _Tablet:
     recorded: str | None = None
     record: TabletSeen | None = None
     pod_seen: PodSeen | None = None
-    rows: dict[str, RowSeen] = field(default_factory=dict)
+    rows: dict[str, dict[tuple[str, str], RowSeen]] = field(default_factory=dict)
+    """By vtgate, its rows of the tablet by address and type."""
     bad_since: dict[str, float] = field(default_factory=dict)
     away: list[Away] = field(default_factory=list)
     left_type_at: float | None = None
@@ -164,6 +167,9 @@ class Story:
         self.reparents: list[Reparent] = []
         self.changes: list[Change] = []
         self.looks: Looks | None = None
+        self.kept: list[tuple[tuple[str, str], Interval]] = []
+        """When a vtgate (and of which tablet) showed more than one row."""
+        self._kept: dict[tuple[str, str], float] = {}
         self._tablets: dict[str, _Tablet] = {}
         self._by_pod: dict[str, _Tablet] = {}
         self._vtgates: list[str] = []
@@ -265,14 +271,15 @@ class Story:
         if before is None:
             tablet.keyspace, tablet.shard = event.keyspace, event.shard
             tablet.recorded = "REPLICA" if event.type in PASSING else role(event.type)
-            for row in tablet.rows.values():
-                self._judge(tablet, f"view of {row.vtgate}", not self._serves(tablet, row), row)
         else:
             self._change(event, f"tablet {event.alias} type", before.type, event.type)
         bad = role(event.type) != tablet.recorded
         if bad and "type" not in tablet.bad_since:
             tablet.left_type_at = event.at
         self._judge(tablet, "type", bad, event)
+        for vtgate in tablet.rows:
+            # a new address makes a view of the old one worthless
+            self._judge(tablet, f"view of {vtgate}", not self._serves(tablet, vtgate), event)
         current = self._current(tablet)
         if current is None:
             return
@@ -289,30 +296,52 @@ class Story:
         tablet = self._tablets.get(event.alias)
         if tablet is None or event.vtgate not in self._vtgates:
             return
-        tablet.rows[event.vtgate] = event
-        self._judge(tablet, f"view of {event.vtgate}", not self._serves(tablet, event), event)
+        rows = tablet.rows.setdefault(event.vtgate, {})
+        if event.state is None:
+            rows.pop((event.hostname, event.type), None)
+        else:
+            rows[event.hostname, event.type] = event
+        self._keeps(tablet, event)
+        if tablet.record is not None:
+            self._judge(tablet, f"view of {event.vtgate}", not self._serves(tablet, event.vtgate), event)
         self._readmitted(tablet, event)
         for reparent in self.reparents:
             if reparent.agreed_at is None and tablet.alias in (reparent.old, reparent.new):
                 self._agreed(reparent, event)
 
+    def _keeps(self, tablet: _Tablet, event: RowSeen) -> None:
+        """Note from when to when a vtgate shows more than one row of a tablet."""
+        key = (event.vtgate, tablet.alias)
+        rows = tablet.rows[event.vtgate].values()
+        if len(rows) > 1:
+            self._kept.setdefault(key, event.at)
+        elif (start := self._kept.pop(key, None)) is not None:
+            self._add_kept(key, Interval(start, event.at))
+
+    def _add_kept(self, key: tuple[str, str], interval: Interval) -> None:
+        # rows are told one by one, so each change of a row shows two for a moment
+        if interval.length > ONE_LOOK:
+            self.kept.append((key, interval))
+
     @staticmethod
-    def _serves(tablet: _Tablet, row: RowSeen) -> bool:
-        return row.state == "SERVING" and role(row.type) == tablet.recorded
+    def _rows_now(tablet: _Tablet, vtgate: str) -> list[RowSeen]:
+        """A vtgate's rows of the tablet at the address that the topology has."""
+        address = tablet.record.hostname if tablet.record is not None else ""
+        return [row for row in tablet.rows.get(vtgate, {}).values() if not address or row.hostname == address]
+
+    def _serves(self, tablet: _Tablet, vtgate: str) -> bool:
+        return any(
+            row.state == "SERVING" and role(row.type) == tablet.recorded for row in self._rows_now(tablet, vtgate)
+        )
 
     def _readmitted(self, tablet: _Tablet, event: Event) -> None:
         """Stamp when every vtgate lists the tablet of a new Pod, and when every one shows it SERVING."""
         current = self._current(tablet)
         if current is None or current.ready_at is None or current.serving_at is not None:
             return
-        rows = [tablet.rows.get(vtgate) for vtgate in self._vtgates]
-        address = tablet.record.hostname if tablet.record is not None else ""
-        listed = all(
-            row is not None and row.state is not None and (not address or row.hostname == address) for row in rows
-        )
-        if listed and current.listed_at is None:
+        if current.listed_at is None and all(self._rows_now(tablet, vtgate) for vtgate in self._vtgates):
             current.listed_at = event.at
-        if "type" not in tablet.bad_since and all(row is not None and self._serves(tablet, row) for row in rows):
+        if "type" not in tablet.bad_since and all(self._serves(tablet, vtgate) for vtgate in self._vtgates):
             current.serving_at = event.at
 
     def _shard(self, event: ShardSeen) -> None:
@@ -337,11 +366,14 @@ class Story:
         if new is None:
             return
         for vtgate in self._vtgates:
-            row = new.rows.get(vtgate)
-            if row is None or (row.state, row.type) != ("SERVING", "PRIMARY"):
-                return
-            left = None if old is None else old.rows.get(vtgate)
-            if left is not None and left.type == "PRIMARY" and left.state is not None:
+            shown = [
+                tablet.alias
+                for tablet in (new, old)
+                if tablet is not None
+                for row in tablet.rows.get(vtgate, {}).values()
+                if (row.state, row.type) == ("SERVING", "PRIMARY")
+            ]
+            if shown != [reparent.new]:
                 return
         reparent.agreed_at = event.at
 
@@ -445,12 +477,20 @@ class Story:
                 }
                 for entry in self.reparents
             ],
+            "rows_kept": [
+                {"vtgate": vtgate, "tablet": alias, **_plain(interval)}
+                for (vtgate, alias), interval in self._all_kept()
+            ],
             "bound_s": round(total(bound), 3),
             "bound": [_plain(interval) for interval in bound],
             "window_s": round(whole.length, 3),
             "changes_seen": len(self.changes),
             "changes": [vars(change) for change in self.changes[:LISTED]],
         }
+
+    def _all_kept(self) -> list[tuple[tuple[str, str], Interval]]:
+        still = [(key, Interval(start, max(start, self.end))) for key, start in self._kept.items()]
+        return sorted([*self.kept, *still], key=lambda entry: (entry[1], entry[0]))
 
     def _rates(self) -> dict[str, float]:
         if self.looks is None or self.looks.at <= self.started_at:

@@ -86,14 +86,17 @@ class LockSeen(Event):
 
 @dataclass(frozen=True)
 class RowSeen(Event):
-    """A tablet as one vtgate shows it; without C(state) it is not shown."""
+    """One row of a vtgate, known by alias, address and type; without C(state) it is no longer there.
+
+    A vtgate may keep a row of a tablet's old address or type beside the new one (vitess#8465, #14588).
+    """
 
     name: ClassVar[str] = "row"
     vtgate: str
     alias: str
+    type: str
+    hostname: str
     state: str | None = None
-    type: str | None = None
-    hostname: str | None = None
 
 
 @dataclass(frozen=True)

@@ -177,7 +177,7 @@ class Vtgate(Source):
             rows = [dict(zip(columns, row, strict=True)) for row in cursor.fetchall()]
         now = time.time()
         return [
-            RowSeen(now, None, self.name, row["Alias"], row["State"], row["TabletType"], row["Hostname"])
+            RowSeen(now, None, self.name, row["Alias"], row["TabletType"], row["Hostname"], row["State"])
             for row in rows
             if row["Keyspace"] in self._lab.keyspaces
         ]
@@ -189,11 +189,11 @@ class Vtgate(Source):
 
     def key(self, event: Event) -> str:
         assert isinstance(event, RowSeen)
-        return event.alias
+        return f"{event.alias} {event.hostname} {event.type}"
 
     def gone(self, event: Event, now: float) -> Event:
         assert isinstance(event, RowSeen)
-        return RowSeen(now, self.last_good, self.name, event.alias)
+        return RowSeen(now, self.last_good, self.name, event.alias, event.type, event.hostname)
 
 
 class Topology(Source):

@@ -39,6 +39,7 @@ class Tape:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.at = 0.0
+        self.shown: dict[tuple[str, str], tuple[str, str]] = {}
         self.add(Started(0.0, None, dict(ALIASES), list(GATES)))
         self.add(ShardSeen(0.0, None, "commerce", "-80", C, 1.0))
         for alias, pod in ALIASES.items():
@@ -46,7 +47,7 @@ class Tape:
             self.add(PodSeen(0.0, None, pod, f"{pod}-old", ready=True))
             self.add(TabletSeen(0.0, None, alias, "commerce", "-80", kind, pod))
             for gate in GATES:
-                self.add(RowSeen(0.0, None, gate, alias, "SERVING", kind, pod))
+                self.show(gate, alias, "SERVING", kind, pod, first=True)
 
     def add(self, event: Event) -> None:
         self.events.append(event)
@@ -62,7 +63,19 @@ class Tape:
 
     def row(self, alias: str, state: str | None, kind: str = "REPLICA", gates: tuple[str, ...] = GATES) -> None:
         for gate in gates:
-            self.add(RowSeen(self.at, self.at - LOOK, gate, alias, state, kind, ALIASES[alias]))
+            self.show(gate, alias, state, kind, ALIASES[alias])
+
+    def show(
+        self, gate: str, alias: str, state: str | None, kind: str, host: str, first: bool = False, keep: bool = False
+    ) -> None:
+        """A vtgate's row of a tablet, in place of the one before or beside it."""
+        since = None if first else self.at - LOOK
+        before = self.shown.get((gate, alias))
+        if before and not keep and (state is None or before != (kind, host)):
+            self.add(RowSeen(self.at, since, gate, alias, *before))
+        if state is not None:
+            self.shown[gate, alias] = (kind, host)
+            self.add(RowSeen(self.at, since, gate, alias, kind, host, state))
 
     def lock(self, action: str | None) -> None:
         self.add(LockSeen(self.at, self.at - LOOK, "commerce", "-80", action))
@@ -324,13 +337,41 @@ def test_a_held_tablet_is_not_listed_before_every_vtgate_has_its_new_address(tap
     tape.type(A, "DRAINED")
     tape.add(TabletSeen(tape.at, tape.at - LOOK, A, "commerce", "-80", "DRAINED", "new"))
     tape.replace_pod(A)
-    tape.add(RowSeen(tape.at, tape.at - LOOK, "gate-0", A, "SERVING", "DRAINED", "new"))
+    tape.show("gate-0", A, "SERVING", "DRAINED", "new")
     tape.wait(7)
-    tape.add(RowSeen(tape.at, tape.at - LOOK, "gate-1", A, "SERVING", "DRAINED", "new"))
+    tape.show("gate-1", A, "SERVING", "DRAINED", "new")
     tape.wait(3)
     tape.type(A, "REPLICA")
     (entry,) = tape.told()["replacements"]
     assert entry["listed_at"] - entry["ready_at"] == pytest.approx(8)
+
+
+def test_a_view_of_an_old_address_is_none(tape: Tape):
+    """SERVING, but not where the tablet is: the vtgate has not noticed that the old one is gone."""
+    tape.wait(1)
+    tape.add(TabletSeen(tape.at, tape.at - LOOK, A, "commerce", "-80", "REPLICA", "new"))
+    tape.wait(5)
+    tape.show("gate-0", A, "SERVING", "REPLICA", "new")
+    tape.wait(2)
+    tape.show("gate-1", A, "SERVING", "REPLICA", "new")
+    tape.wait(9)
+    (away,) = tape.told()["tablets"][A]["away"]
+    assert (away["start"], away["end"], away["reasons"]) == (1, 8, ["view of gate-0", "view of gate-1"])
+
+
+def test_a_row_that_a_vtgate_keeps_of_an_old_address_does_not_hide_the_new_one_and_is_told(tape: Tape):
+    tape.wait(1)
+    tape.row(A, "NOT_SERVING")
+    tape.add(TabletSeen(tape.at, tape.at - LOOK, A, "commerce", "-80", "REPLICA", "new"))
+    tape.wait(5)
+    tape.show("gate-0", A, "SERVING", "REPLICA", "new")
+    tape.show("gate-1", A, "SERVING", "REPLICA", "new", keep=True)
+    tape.wait(9)
+    told = tape.told()
+    (away,) = told["tablets"][A]["away"]
+    assert (away["start"], away["end"]) == (1, 6)
+    (kept,) = told["rows_kept"]
+    assert (kept["vtgate"], kept["tablet"], kept["start"], kept["end"]) == ("gate-1", A, 6, 16)
 
 
 def test_a_pod_that_never_becomes_ready_has_open_phases(tape: Tape):

@@ -22,7 +22,7 @@ from ansible_collections.vtops.vitess.tests.witness.events import (
 EXAMPLES = [
     Started(1.0, None, {"zone1-101": "commerce-0"}, ["a"]),
     PodSeen(1.5, 1.5, "commerce-0", "u1", ready=True, running=True, images=("x:1",), annotations=("k=v",)),
-    RowSeen(2.0, 1.8, "a", "zone1-101", "SERVING", "REPLICA", "h"),
+    RowSeen(2.0, 1.8, "a", "zone1-101", "REPLICA", "h", "SERVING"),
     ShardSeen(2.0, None, "commerce", "-80", "zone1-101", 1.25),
     CaughtUp(3.0, None, "commerce-0", "u2", "no mysql"),
     Looks(4.0, None, {"a": 7}, {"a": 0.2}, 1.5),

@@ -59,7 +59,7 @@ def gate(emitted: list[Event]) -> Vtgate:
 
 
 def row(at: float, state: str = "SERVING", alias: str = "z-1") -> RowSeen:
-    return RowSeen(at, None, "gate-0", alias, state, "REPLICA", "h")
+    return RowSeen(at, None, "gate-0", alias, "REPLICA", "h", state)
 
 
 def test_only_what_has_changed_is_told_with_the_time_of_the_look_before():
@@ -79,6 +79,12 @@ def test_a_row_that_is_no_longer_shown_is_told_once():
     (told,) = source._changed([row(2.0)], seen)
     assert (told.alias, told.state, told.since) == ("z-2", None, 1.0)
     assert list(source._changed([row(3.0)], seen)) == []
+
+
+def test_two_rows_of_one_tablet_are_both_told():
+    source = gate([])
+    old = RowSeen(1.0, None, "gate-0", "z-1", "DRAINED", "old", "NOT_SERVING")
+    assert list(source._changed([row(1.0), old], {})) == [row(1.0), old]
 
 
 def watch(emitted: list[Event]) -> Watch:
