@@ -21,6 +21,7 @@ LOG = places.RUN / "dockerd.log"
 RUNTIME_SHIM = places.LAB / "image" / "node" / "runc-without-sys-resource"
 # The nodes talk over kind's own bridge and with this host only: no firewall rules or default bridge are left behind.
 WITHOUT_TRACES = ("--iptables=false", "--ip6tables=false", "--bridge=none")
+STALE_PIDS = (Path("/run/docker.pid"), Path("/run/docker/containerd/containerd.pid"))
 
 
 def answers() -> bool:
@@ -57,6 +58,9 @@ def _start() -> None:
         shim.chmod(0o755)
         say("this machine has no CAP_SYS_RESOURCE: containers run without it")
         command += ["--add-runtime", f"without-sys-resource={shim}", "--default-runtime", "without-sys-resource"]
+    # Of a dockerd that was killed: the number in them may be another process by now, and would be taken for it.
+    for stale in STALE_PIDS:
+        stale.unlink(missing_ok=True)
     places.RUN.mkdir(parents=True, exist_ok=True)
     with LOG.open("wb") as log:
         daemon = subprocess.Popen(
