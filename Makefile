@@ -92,6 +92,14 @@ test: venv ## what CI runs: lint, sanity, build, unit tests and the tests on the
 	@$(if $(KIND_TESTS),$(STAGE) lab $(MAKE) lab)
 	@STAGE_QUIET=1 $(STAGE) pytest pytest tests/unit $(if $(KIND_TESTS),tests/kind)
 
+.PHONY: demo-kind
+demo-kind: venv lab ## the main job on the real fleet: v23 to v24 under load, and what the clients saw
+	python -m tests.kind.demo
+
+.PHONY: bench
+bench: venv lab ## kubectl rollout restart against this collection, same fleet, same probe: docs/benchmarks.md
+	python -m tests.bench.roll
+
 .PHONY: test-kind
 test-kind: venv ## every molecule scenario, or SCENARIO=name, on the lab; before an issue is called resolved
 	molecule test $(if $(SCENARIO),-s $(SCENARIO),--all)
