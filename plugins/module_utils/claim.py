@@ -190,9 +190,9 @@ class Claims:
                 return Look(self._write(name, state, state.journal, state.transitions + (not state.identity)))
             expired = self._expired(state, unchanged_since)
             if (state.holder is not None and state.holder.is_gone) or expired:
-                claim = self._write(name, state, state.journal, state.transitions + 1)
-                on_take_over(claim.transitions)
-                return Look(claim)
+                # The fence first: a claim that was taken without one would be held unfenced by the next try.
+                on_take_over(state.transitions + 1)
+                return Look(self._write(name, state, state.journal, state.transitions + 1))
             return Look(missing=f"held by {state.identity}, renewed {state.renewed}")
 
         def look_again() -> Look[Claim]:

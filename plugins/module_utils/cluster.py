@@ -294,10 +294,11 @@ def _trouble(status: Json) -> str:
 
 
 def parse_timestamp(text: str) -> float:
-    """RFC 3339 in seconds since the epoch; 0 for an empty text."""
+    """RFC 3339 in seconds since the epoch, UTC where it names no offset; 0 for an empty text. Raises ValueError."""
     if not text:
         return 0.0
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(timezone.utc).timestamp()
+    at = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def parse_stateful_set(item: Json) -> Owner:

@@ -15,7 +15,7 @@ from .errors import EdgeError, StepFailure
 from .executor import Process
 from .operations import fleet_info, pod_replace, roll_plan, shard_claim, shard_reparent, tablet_drain, vtgate_readmit
 from .options import connect, missing_library
-from .session import Session
+from .session import UNCHANGED, Session
 from .waiting import Clock, Report, SystemClock, silent
 
 ON_A_TABLET: dict[str, Callable[[Session], dict[str, Any]]] = {
@@ -74,7 +74,7 @@ def failed(failure: StepFailure, session: Session | None) -> dict[str, Any]:
     if session is not None:
         result.update(
             tablet=str(session.alias),
-            changed=session.state != "nothing was changed",
+            changed=session.state != UNCHANGED,
             phases=session.phases.taken,
             gates=[verdict.as_dict() for verdict in session.verdicts if verdict.ok is not True],
         )

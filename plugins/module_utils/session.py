@@ -23,6 +23,7 @@ from .options import aliases
 from .owners import Owner, Wanted
 from .waiting import Clock, Look, Report, Waiter, WaitTimeout
 
+UNCHANGED = "nothing was changed"
 # How long a busy cluster is given to answer one read of a shard within the age that evidence may have.
 FRESH_WITHIN_S = 30.0
 
@@ -69,7 +70,8 @@ class Session:
         self._held_before = False
         self.keyspace = ""
         self.shard_name = ""
-        self.state = "nothing was changed"
+        self.state = UNCHANGED
+        self.agreed = False  # every vtgate was seen to serve the new primary
 
     def _alias(self, text: str) -> Alias:
         try:

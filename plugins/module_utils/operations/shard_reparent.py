@@ -17,7 +17,7 @@ from ..cluster import in_parallel
 from ..errors import EdgeError, OutcomeUnknown, Refused
 from ..fleet import Alias, Shard, Tablet, TabletType, not_routed_reasons
 from ..options import cluster_spec, roll_spec
-from ..session import Session, describe
+from ..session import UNCHANGED, Session, describe
 from ..waiting import Look, WaitTimeout
 from .tablet_drain import OPEN_TRANSACTIONS
 
@@ -77,9 +77,12 @@ def run(session: Session) -> dict[str, Any]:
             return _reparent(session, (claim, keyspace_claim), case.shard, before)
         finally:
             session.waiter.tick = claim.tick
-            # One that cannot be released expires; why the reparent failed must not be lost over it.
-            with suppress(EdgeError):
-                keyspace_claim.release()
+            # Between a reparent and every vtgate's agreement the keyspace stays claimed (design rule 6): no other shard
+            # may be reparented. The claim ends with this ansible-playbook then.
+            if session.state == UNCHANGED or session.agreed:
+                # One that cannot be released expires; why the reparent failed must not be lost over it.
+                with suppress(EdgeError):
+                    keyspace_claim.release()
 
 
 def _reparent(session: Session, claims: tuple[Claim, ...], shard: Shard, before: dict[str, Any]) -> dict[str, Any]:
@@ -115,6 +118,7 @@ def _reparent(session: Session, claims: tuple[Claim, ...], shard: Shard, before:
         session.state = f"{candidate} was made primary; not every vtgate was seen to agree"
     with session.phases.phase("every vtgate agrees"):
         after_shard = _wait_agreed(session, candidate)
+        session.agreed = True
     session.did("reparent", finished=True)
     lost = _buffer_losses(counters, _buffer_counters(session), f"{session.keyspace}.{session.shard_name}")
     result = session.result(
