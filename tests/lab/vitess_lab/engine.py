@@ -21,6 +21,19 @@ LOG = places.RUN / "dockerd.log"
 RUNTIME_SHIM = places.LAB / "image" / "node" / "runc-without-sys-resource"
 # The nodes talk over kind's own bridge and with this host only: no firewall rules or default bridge are left behind.
 WITHOUT_TRACES = ("--iptables=false", "--ip6tables=false", "--bridge=none")
+# Another Docker may have left FORWARD at DROP, which would hold what the nodes send each other over that bridge.
+BRIDGED = (
+    "FORWARD",
+    "-m",
+    "physdev",
+    "--physdev-is-bridged",
+    "-m",
+    "comment",
+    "--comment",
+    "vtops-lab",
+    "-j",
+    "ACCEPT",
+)
 STALE_PIDS = (Path("/run/docker.pid"), Path("/run/docker/containerd/containerd.pid"))
 
 
@@ -68,6 +81,14 @@ def _start() -> None:
         )
     RECORD.write_text(json.dumps({"pid": daemon.pid, "started": _start_time(daemon.pid)}))
     say(f"started dockerd, pid {daemon.pid}")
+    _let_nodes_talk()
+
+
+def _let_nodes_talk() -> None:
+    if "-P FORWARD DROP" in output(["iptables", "-S", "FORWARD"], check=False):
+        present = run(["iptables", "-C", *BRIDGED], check=False).returncode == 0
+        if not present:
+            run(["iptables", "-I", *BRIDGED])
 
 
 def stop() -> None:
@@ -83,6 +104,8 @@ def stop() -> None:
         "dockerd stops", lambda: "" if _own_pid() is None else f"pid {pid} is still there", timeout=60, every=0.3
     )
     RECORD.unlink(missing_ok=True)
+    if run(["iptables", "-C", *BRIDGED], check=False).returncode == 0:
+        run(["iptables", "-D", *BRIDGED])
     say(f"stopped dockerd, pid {pid}")
 
 
