@@ -272,7 +272,7 @@ def _run(
         ledger.note(
             "start",
             run=run,
-            at=load.started_at,
+            at=load.clock() + load.epoch,
             pid=os.getpid(),
             shards=layout.shards,
             stays_with=None if stay_with is None else stay_with.pid,
