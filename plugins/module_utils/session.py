@@ -145,6 +145,11 @@ class Session:
         """The journal's entry of this tablet."""
         return self.journal.get(self.alias, Entry())
 
+    @property
+    def removal_intended(self) -> bool:
+        """Whether the journal says that this tablet's Pod was about to be removed: it had been drained, idle and identified."""
+        return self.entry.in_flight and "replace" in self.entry.steps
+
     def read(self, mysqlds: bool = True, vtgates: bool = True) -> tuple[Shard, Tablet]:
         """The shard now, and this tablet in it."""
         shard = self.cluster.read_shard(self.keyspace, self.shard_name, mysqlds, vtgates)
@@ -227,7 +232,8 @@ class Session:
                     partial(self.cluster.owner_of, pod),
                     partial(self.cluster.place_for, pod),
                 ]
-                if tablet.pod is not None and tablet.pod.ready:
+                # After the eviction was intended its vttablet may be gone; who it is was proved before.
+                if tablet.pod is not None and tablet.pod.ready and not self.removal_intended:
                     reads.append(partial(self.cluster.confirm_identity, tablet))
                 owner, place = in_parallel(reads)[:2]
             case = self.case(shard, owner, place)

@@ -83,6 +83,7 @@ class VtgateClient:
             "write_timeout": login.read_timeout_s,
             "autocommit": True,
             "defer_connect": True,
+            "ssl_disabled": not login.tls,  # else PyMySQL reads every CA certificate of this machine for each connection
             "host": endpoint.host or endpoint.name,
             "port": endpoint.port,
         }

@@ -54,7 +54,7 @@ def run(session: Session) -> dict[str, Any]:
             if session.params["_check_mode"]:
                 return session.result(False, before, before)
             session.hold()
-            if pod is not None and not pod.terminating:
+            if pod is not None and not pod.terminating and not session.removal_intended:
                 _wait_idle(session, pod, entry.original_type)
             if session.entry.steps["drain"][1] is None:
                 session.did("drain")

@@ -102,6 +102,27 @@ def test_a_rerun_while_the_evicted_pod_still_stops_leaves_it_alone(world: World)
     assert result["changed"] is False
 
 
+def test_a_rerun_in_the_moment_when_the_evicted_pod_still_looks_ready_leaves_it_alone(world: World) -> None:
+    """Seen on the lab: killed after the eviction, the rerun found a Ready Pod whose vttablet did not answer any more."""
+    world.run("tablet_drain")
+    world.before("POST .*/eviction", killed)
+    with pytest.raises(Killed):
+        world.run("pod_replace")
+    world.calls.clear()
+    world.fail("GET .*commerce-x-80-102:15000/proxy/debug/vars", Unreachable("connection refused"), times=99)
+    result = world.run("tablet_drain")
+    assert world.acts == []
+    assert result["changed"] is False
+
+
+class Killed(BaseException):
+    """What no operation catches."""
+
+
+def killed() -> None:
+    raise Killed
+
+
 def test_an_rdonly_is_drained_as_well(world: World) -> None:
     for alias in (REPLICA, SIBLING):
         world.tablet(alias).type = "RDONLY"
