@@ -153,10 +153,6 @@ class Vtctld:
         """The keyspace's durability policy; empty is Vitess' default, none."""
         return str(((self._json("GetKeyspace", keyspace) or {}).get("keyspace") or {}).get("durability_policy") or "")
 
-    def full_status(self, alias: Alias) -> Mysqld:
-        """What the tablet's mysqld says of itself."""
-        return parse_full_status(self._json("GetFullStatus", str(alias), timeout_s=STATUS_TIMEOUT_S))
-
     def change_type(self, alias: Alias, kind: TabletType) -> None:
         """ChangeTabletType. Not idempotent in Vitess: read the type first."""
         self.run("ChangeTabletType", str(alias), str(kind).lower())
@@ -181,10 +177,6 @@ class Vtctld:
         """ExecuteFetchAsDBA; the rows, as text."""
         answer = self._json("ExecuteFetchAsDBA", "--json", str(alias), sql)
         return parse_rows(answer)
-
-    def ping(self, alias: Alias) -> None:
-        """Raises where vttablet does not answer."""
-        self.run("PingTablet", str(alias), timeout_s=5.0)
 
 
 def parse_blocks(out: str) -> dict[str, tuple[int, str]]:
