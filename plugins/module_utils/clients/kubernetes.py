@@ -56,6 +56,8 @@ class KubernetesClient:
         try:
             self._configuration = _configuration(access)
         except (kubernetes.config.ConfigException, OSError, ValueError) as error:
+            if access.context and f"name {access.context} " in str(error):
+                raise Unreachable(f"the kubeconfig has no context {access.context}") from error
             raise Unreachable(f"no usable Kubernetes configuration: {error}") from error
         self._base = self._configuration.host.rstrip("/")
         self._configuration.connection_pool_maxsize = 32
@@ -106,7 +108,7 @@ class KubernetesClient:
                 error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
             )
             kind = OutcomeUnknown if lost_write else Unreachable
-            raise kind(f"{method} {self._base}{path}: {error}") from error
+            raise kind(f"{self._base}: {_innermost(error)} ({method} {path})") from error
         if answer.status >= 300:
             raise Refused(_refusal(method, path, answer.status, answer.data), answer.status)
         return bytes(answer.data)
@@ -296,6 +298,13 @@ def _handshake_reason(error: Any) -> str:
         return str(json.loads(body)["message"])
     except (ValueError, KeyError, TypeError):
         return str(error)
+
+
+def _innermost(error: BaseException) -> str:
+    """What the operating system or TLS said, without the library's layers around it."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__ or error
+    return str(error) or type(error).__name__
 
 
 def _refusal(method: str, path: str, status: int, data: bytes) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +38,10 @@ esac
 
 RUNNING = 3  # replication.IoThreadState / SqlThreadState (go/mysql/replication/replication_state.go)
 SLACK_S = 3.0
+LOG_HEAD = re.compile(
+    r"^[EWIF]\d{4} [\d:.]+ +\d+ [\w.]+:\d+\] (?:rpc error: code = \w+ desc = )?|^rpc error: code = \w+ desc = ",
+    re.MULTILINE,
+)
 # A mysqld or vttablet that does not answer by then is away; waiting longer would only make the other evidence old.
 STATUS_TIMEOUT_S = 3.0
 
@@ -115,7 +120,10 @@ class Vtctld:
     def run(self, *arguments: str, timeout_s: float | None = None) -> str:
         """Raises Refused (its own words), Unreachable, OutcomeUnknown."""
         limit = timeout_s or self.timeout_s
-        return self._transport.run(["--action-timeout", f"{limit:.0f}s", *arguments], limit + SLACK_S)
+        try:
+            return self._transport.run(["--action-timeout", f"{limit:.0f}s", *arguments], limit + SLACK_S)
+        except Refused as error:
+            raise Refused(in_its_own_words(str(error)), error.status) from error
 
     def shard_records(self, keyspace: str, shard: str, statuses: bool = True, durability: bool = True) -> ShardRecords:
         """Tablets, shard record, durability policy and every mysqld's status, by one exec."""
@@ -179,6 +187,11 @@ class Vtctld:
         return parse_rows(answer)
 
 
+def in_its_own_words(errors: str) -> str:
+    """What vtctldclient said, without the log line's head and gRPC's wrapping."""
+    return LOG_HEAD.sub("", errors).strip()
+
+
 def parse_blocks(out: str) -> dict[str, tuple[int, str]]:
     """The script's blocks: name to exit code and text. Raises EdgeError where the output is not whole."""
     blocks: dict[str, tuple[int, str]] = {}
@@ -197,7 +210,7 @@ def parse_shard_records(blocks: dict[str, tuple[int, str]], errors: str, durabil
     def read(name: str) -> Any:
         code, text = blocks.get(name, (255, ""))
         if code:
-            raise Refused(f"vtctldclient: {name}: {errors.strip()[-300:] or 'no answer'}", code)
+            raise Refused(f"vtctldclient: {name}: {in_its_own_words(errors)[-300:] or 'no answer'}", code)
         try:
             return json.loads(text)
         except ValueError as error:

@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtctld import (
     LocalTransport,
     Vtctld,
+    in_its_own_words,
     parse_alias,
     parse_blocks,
     parse_full_status,
@@ -418,3 +419,19 @@ def test_a_status_that_is_missing_or_cut_off_is_no_status() -> None:
 def test_a_missing_durability_policy_is_refused_where_it_was_asked_for() -> None:
     with pytest.raises(Refused, match="durability"):
         parse_shard_records(parse_blocks(WHOLE), "", True)
+
+
+@pytest.mark.parametrize(
+    ("said", "plain"),
+    [
+        (
+            "E1124 02:56:53.681446     754 main.go:62] rpc error: code = Unknown desc = node doesn't exist: tablets/x",
+            "node doesn't exist: tablets/x",
+        ),
+        ("rpc error: code = Unavailable desc = connection refused", "connection refused"),
+        ("W1124 02:56:53.681446 1 a.go:1] slow\nsomething else", "slow\nsomething else"),
+        ("no head", "no head"),
+    ],
+)
+def test_an_operator_reads_what_vtctldclient_said_and_not_where_it_logged_it(said: str, plain: str) -> None:
+    assert in_its_own_words(said) == plain
