@@ -24,13 +24,15 @@ from .kubernetes import KubernetesClient
 SHARD_SCRIPT = """
 program_run() { name=$1; shift; out=$("$@"); echo "@@ $name $?"; printf '%s\\n' "$out"; }
 keyspace=$1 shard=$2 what=$3 limit=$4; shift 4
-program_run tablets "$@" --action-timeout 10s GetTablets --format json --strict --keyspace "$keyspace" --shard "$shard"
+export GOMAXPROCS="${GOMAXPROCS:-1}" GOGC="${GOGC:-400}"
 program_run shard "$@" --action-timeout 10s GetShard "$keyspace/$shard"
 case $what in *durability*) program_run durability "$@" --action-timeout 10s GetKeyspace "$keyspace";; esac
+program_run tablets "$@" --action-timeout 10s GetTablets --format json --strict --keyspace "$keyspace" --shard "$shard"
 case $what in *status*)
-  "$@" --action-timeout 10s GetTablets --keyspace "$keyspace" --shard "$shard" |
-  while read -r alias _keyspace _shard _type address _rest; do
-    case $address in :*) continue;; esac
+  printf '%s' "$out" | tr -d ' \\n' | tr '{' '\\n' |
+  sed -n 's/^"cell":"\\([^"]*\\)","uid":\\([0-9]*\\)},"hostname":"[^"].*/\\1 \\2/p' |
+  while read -r cell uid; do
+    alias=$(printf '%s-%010d' "$cell" "$uid")
     program_run "$alias" "$@" --action-timeout "$limit" GetFullStatus "$alias" </dev/null
   done;;
 esac

@@ -34,7 +34,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.errors import (
     Unreachable,
 )
 from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias, Mysqld, TabletType
-from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA
+from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING
 
 
 class Printer:
@@ -344,11 +344,10 @@ def test_a_local_binary_that_is_not_there_is_unreachable(tmp_path: Path) -> None
 VTCTLDCLIENT = """
 case "$*" in
   *"GetTablets --format json --strict --keyspace commerce --shard -80")
-    echo '[{"alias": {"cell": "zone1", "uid": 101}, "type": 1, "hostname": "h"},'
-    echo ' {"alias": {"cell": "zone1", "uid": 102}, "type": 2, "hostname": "i"}]';;
-  *"GetTablets --keyspace commerce --shard -80")
-    echo 'zone1-0000000101 commerce -80 primary h:15000 h:3306 [] 2026-11-24T00:00:00Z'
-    echo 'zone1-0000000102 commerce -80 replica i:15000 i:3306 [] <null>';;
+    echo '[ { "alias": { "cell": "zone1", "uid": 101 },'
+    echo '    "hostname": "h", "port_map": { "grpc": 16000 }, "type": 1 },'
+    echo '  { "alias": { "cell": "zone1", "uid": 102 }, "hostname": "i", "type": 2 },'
+    echo '  { "alias": { "cell": "zone1", "uid": 103 }, "port_map": { "grpc": 16000 }, "type": 2 } ]';;
   *"GetShard commerce/-80")
     echo '{"shard": {"primary_alias": {"cell": "zone1", "uid": 101}, "primary_term_start_time": {"seconds": "7"}}}';;
   *"GetKeyspace commerce") echo '{"keyspace": {"durability_policy": "semi_sync"}}';;
@@ -367,12 +366,20 @@ def shell(tmp_path: Path, code: str = VTCTLDCLIENT) -> Vtctld:
 
 def test_the_script_reads_a_whole_shard_and_one_mysqld_that_is_silent_hides_no_other(tmp_path: Path) -> None:
     records = shell(tmp_path).shard_records("commerce", "-80")
-    assert [t.alias for t in records.tablets] == [PRIMARY, REPLICA]
+    assert [t.alias for t in records.tablets] == [PRIMARY, REPLICA, SIBLING]
     assert (records.primary, records.primary_term_start, records.durability) == (PRIMARY, "7.000000000", "semi_sync")
     status = records.statuses[PRIMARY]
     assert isinstance(status, Mysqld)
     assert status.server_uuid == "aaaa"
     assert records.statuses[REPLICA] == "no socket"
+
+
+def test_the_script_asks_no_tablet_that_has_no_address(tmp_path: Path) -> None:
+    """vtctld would dial its own port instead, until the time limit."""
+    asked = tmp_path / "asked"
+    records = shell(tmp_path, f'echo "$*" >> {asked}\n{VTCTLDCLIENT}').shard_records("commerce", "-80")
+    assert records.statuses[SIBLING] == "the tablet is shut down"
+    assert "GetFullStatus zone1-0000000103" not in asked.read_text()
 
 
 def test_the_script_asks_only_for_what_is_not_known(tmp_path: Path) -> None:
