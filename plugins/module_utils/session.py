@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -291,6 +291,15 @@ class Session:
         if self.claim is None:
             raise self.failure("the shard is not claimed", gate="claim")
         return self.claim
+
+    def let_go(self) -> None:
+        """After a failure that changed nothing: what only this call claimed is free at once, not when the claim ends."""
+        if self.claim is None or self._held_before or self.state != UNCHANGED:
+            return
+        if not any(entry.in_flight for entry in self.journal.values()):
+            # One that cannot be released expires; why the step failed must not be lost over it.
+            with suppress(EdgeError):
+                self.claim.release()
 
     def change_type(self, wanted: TabletType) -> None:
         """ChangeTabletType, proved by the record and not by the exit code; repeating it is no error."""

@@ -222,3 +222,40 @@ def test_a_claim_that_is_lost_before_the_undo_leaves_the_undo_to_the_new_holder(
         world.run("tablet_drain", alias, idle_timeout=3.0)
     assert failure.value.state.startswith("it is still DRAINED, putting it back failed")
     assert world.acts == ["ChangeTabletType zone1-0000000102 drained"]
+
+
+def refused_after_the_claim(world: World) -> None:
+    """The sibling is lost while the drain waits for transactions: it is refused with the claim in hand."""
+    world.tablet(REPLICA).pools["TransactionPoolInUse"] = 1
+
+    def ends() -> None:
+        world.tablet(REPLICA).pools["TransactionPoolInUse"] = 0
+        world.tablet(SIBLING).lag = 60.0
+
+    world.clock.at(3.0, ends)
+
+
+def test_a_refused_module_keeps_no_claim_that_it_took_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    refused_after_the_claim(world)
+    result = world.execute("tablet_drain", monkeypatch, tablet=str(REPLICA))
+    assert (result["failed"], result["failure"]["gate"]) == (True, "serving_route_remains")
+    assert world.holder == ""
+
+
+def test_a_refused_module_leaves_the_claim_of_its_roll_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.execute("shard_claim", monkeypatch, tablet=str(REPLICA), roll="roll-1")
+    held = world.holder
+    refused_after_the_claim(world)
+    assert world.execute("tablet_drain", monkeypatch, tablet=str(REPLICA), roll="roll-1")["failed"]
+    assert world.holder == held != ""
+
+
+def test_a_module_that_fails_after_it_took_a_tablet_keeps_the_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    world.execute("tablet_drain", monkeypatch, tablet=str(REPLICA))
+    world.before("POST .*/eviction", lambda: world.tablet(SIBLING).__setattr__("lag", 60.0))
+    result = world.execute("pod_replace", monkeypatch, tablet=str(REPLICA), ready_timeout=1)
+    assert result["failed"]
+    assert world.holder != ""
