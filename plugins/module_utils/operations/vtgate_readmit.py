@@ -67,8 +67,9 @@ def run(session: Session) -> dict[str, Any]:
         claim.intend(session.alias, entry, "readmit")
         session.state = f"it is {tablet.type}, its Pod is {pod.name if pod else 'not there'}"
         early: dict[str, Any] = {}
+        seen = (shard, tablet) if session.still_good(session.case(shard, None)) else None
         with session.phases.phase("catch up"):
-            shard, tablet = _wait_caught_up(session, original, early)
+            shard, tablet = _wait_caught_up(session, original, early, seen)
         held = tablet.type != original
         if held:
             with session.phases.phase("restore type"):
@@ -93,12 +94,18 @@ def _resting_type(tablet: Tablet) -> TabletType:
     return tablet.type if tablet.type in SERVING_TYPES else TabletType.REPLICA
 
 
-def _wait_caught_up(session: Session, original: TabletType, early: dict[str, Any]) -> tuple[Shard, Tablet]:
-    """Its vttablet answers, nothing that it had is missing, replication runs from the primary, lag is within the limit, nothing errant."""
+def _wait_caught_up(
+    session: Session, original: TabletType, early: dict[str, Any], seen: tuple[Shard, Tablet] | None
+) -> tuple[Shard, Tablet]:
+    """Its vttablet answers, nothing that it had is missing, replication runs from the primary, lag is within the limit, nothing errant.
+
+    seen: what was read a moment ago, under the claim; only the first look takes it.
+    """
     position = session.entry.position
+    known = [seen] if seen is not None else []
 
     def look() -> Look[tuple[Shard, Tablet]]:
-        shard, tablet = session.read()
+        shard, tablet = known.pop() if known else session.read()
         missing = catch_up_problem(session, shard, tablet, original, position)
         if missing and tablet.type == original and tablet.mysqld is not None and not early:
             routes = [

@@ -43,6 +43,20 @@ def test_held_readmission_restores_the_recorded_type_only_after_it_has_caught_up
     assert world.tablet(REPLICA).type == "REPLICA"
 
 
+@pytest.mark.parametrize(("slow_s", "reads"), [(0.0, 2), (3.0, 3)], ids=["fresh", "too old"])
+def test_what_was_just_read_under_the_claim_is_not_read_again_unless_it_got_old(slow_s: float, reads: int) -> None:
+    world = replaced()
+    seen: list[float] = []
+
+    def look() -> None:
+        seen.append(world.clock.now)
+        world.clock.sleep(slow_s if len(seen) == 1 else 0.0)
+
+    world.before("GetShard", look, times=100)
+    world.run("vtgate_readmit")
+    assert len(seen) == reads
+
+
 def test_the_journal_says_finished_only_after_the_proof() -> None:
     world = replaced()
     in_flight: list[bool] = []
