@@ -64,7 +64,7 @@ def main() -> int:
                     f"killed while {options.step} of {alias} was under way, {time.time() - began:.1f} s after its start"
                 )
                 return 0
-            time.sleep(0.1)
+            time.sleep(0.2)
     finally:
         roll.kill()
         roll.wait()
