@@ -54,7 +54,8 @@ def run(session: Session) -> dict[str, Any]:
             )
         claim = session.hold()
         if not removed:
-            session.state = f"it is DRAINED (was {entry.original_type})"
+            if session.alias in session.drained_by_us:
+                session.state = f"it is DRAINED (was {entry.original_type})"
             with session.phases.phase("gates"):
                 case = case if session.still_good(case) else session.fresh_case()
                 _require_or_put_back(session, case)

@@ -243,6 +243,15 @@ def test_a_refused_module_keeps_no_claim_that_it_took_itself(monkeypatch: pytest
     assert world.holder == ""
 
 
+def test_a_replacement_of_what_was_not_drained_says_that_nothing_was_changed_and_keeps_no_claim(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    result = world.execute("pod_replace", monkeypatch, tablet=str(REPLICA))
+    assert (result["failure"]["gate"], result["failure"]["state"]) == ("drained_by_this_roll", "nothing was changed")
+    assert (result["changed"], world.holder) == (False, "")
+
+
 def test_a_refused_module_leaves_the_claim_of_its_roll_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World()
     world.execute("shard_claim", monkeypatch, tablet=str(REPLICA), roll="roll-1")
