@@ -16,7 +16,7 @@ from . import labels
 from .clients.kubernetes import Json, KubernetesClient
 from .clients.vtctld import Vtctld
 from .clients.vtgate import Endpoint, Login, VtgateClient
-from .clients.vttablet import Vttablet
+from .clients.vttablet import Vttablet, VttabletVars
 from .errors import EdgeError, Refused, Unreachable
 from .fleet import Alias, Mysqld, Pod, Shard, Tablet, Vtgate
 from .gates import Place
@@ -63,12 +63,14 @@ class Cluster:
         record = self.vtctld.tablet(alias)
         return record.keyspace, record.shard
 
-    def read_shard(self, keyspace: str, shard: str, mysqlds: bool = True, vtgates: bool = True) -> Shard:
+    def read_shard(
+        self, keyspace: str, shard: str, mysqlds: bool = True, vtgates: bool = True, work: bool = False
+    ) -> Shard:
         """A shard at one moment. Raises EdgeError where topology or Kubernetes cannot be asked; a mysqld's or vtgate's error is in the result."""
         started = self._clock.monotonic()
         with ThreadPoolExecutor(3) as pool:
             known = self._durability.get(keyspace)
-            asked = pool.submit(self.vtctld.shard_records, keyspace, shard, mysqlds, known is None)
+            asked = pool.submit(self.vtctld.shard_records, keyspace, shard, mysqlds, known is None, work)
             listed = pool.submit(self.tablet_pods)
             seen = pool.submit(self.views) if vtgates else None
             records, pods, views = asked.result(), listed.result(), seen.result() if seen else ()
@@ -86,6 +88,7 @@ class Cluster:
             primary_term_start=records.primary_term_start,
             tablets=tablets,
             vtgates=of_tablets(views, tablets),
+            work=records.work,
             read_started=started,
             read_ended=self._clock.monotonic(),
         )
@@ -190,17 +193,18 @@ class Cluster:
                     {"metadata": {"annotations": {labels.TABLET: str(alias), labels.TOPOLOGY: self.scope.namespace}}},
                 )
 
-    def confirm_identity(self, tablet: Tablet) -> None:
+    def confirm_identity(self, tablet: Tablet) -> VttabletVars:
         """Ask the vttablet in the Pod who it is: an address is only a hint (design section 5). Raises EdgeError."""
         if tablet.pod is None:
             raise EdgeError(
                 f"no Pod was found for {tablet.alias} (address {tablet.hostname or 'blank'}): check tablet_selector and tablet_namespaces"
             )
-        said = self.vttablet.vars(tablet.pod).alias
-        if said != tablet.alias:
+        said = self.vttablet.vars(tablet.pod)
+        if said.alias != tablet.alias:
             raise EdgeError(
-                f"Pod {tablet.pod.name} at {tablet.hostname} says that it is {said or 'no tablet'}, not {tablet.alias}"
+                f"Pod {tablet.pod.name} at {tablet.hostname} says that it is {said.alias or 'no tablet'}, not {tablet.alias}"
             )
+        return said
 
 
 def of_tablets(views: Sequence[Vtgate], tablets: Sequence[Tablet]) -> tuple[Vtgate, ...]:

@@ -171,6 +171,33 @@ class Vtgate:
 
 
 @dataclass(frozen=True)
+class Migration:
+    """An OnlineDDL migration that is ready or runs. at_cut_over: it is due to swap its tables, or does so now."""
+
+    uuid: str
+    status: str
+    at_cut_over: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.uuid} {self.status}{', at its cut-over' if self.at_cut_over else ''}"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What Vitess does in a shard besides serving, as its primary's _vt says; error is set where that is not known.
+
+    switches: VReplication workflows whose traffic is being switched, with their state.
+    """
+
+    migrations: tuple[Migration, ...] = ()
+    switches: tuple[str, ...] = ()
+    error: str = ""
+
+
+NOT_ASKED = Work(error="it was not asked for")
+
+
+@dataclass(frozen=True)
 class Shard:
     """One shard at one moment: read_started is the monotonic time, in seconds, at which its oldest evidence was asked for."""
 
@@ -181,6 +208,7 @@ class Shard:
     primary_term_start: str
     tablets: tuple[Tablet, ...]
     vtgates: tuple[Vtgate, ...]
+    work: Work = NOT_ASKED
     read_started: float = 0.0
     read_ended: float = 0.0
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import durability, versions
-from .fleet import SERVING_TYPES, Alias, Shard, Tablet, TabletType, Vtgate, away_reasons
+from .fleet import SERVING_TYPES, Alias, Shard, Tablet, TabletType, Vtgate, Work, away_reasons
 from .owners import Owner, Wanted
 
 TOPOLOGY_EVIDENCE_S = 2.0
@@ -53,7 +53,7 @@ class Case:
 
     drained_by_us: original types by alias, from the journal. accept_drained, accept_no_route: aliases the operator accepted.
     predicted: aliases that the roll's earlier steps would have replaced (check mode). batch: aliases that the play runs together.
-    now: monotonic.
+    now: monotonic. backup_running: the tablet's own vttablet says so.
     """
 
     shard: Shard
@@ -70,7 +70,7 @@ class Case:
     accept_no_route: frozenset[Alias] = frozenset()
     predicted: frozenset[Alias] = frozenset()
     batch: frozenset[Alias] = frozenset()
-    running_migrations: tuple[str, ...] = ()
+    backup_running: bool = False
 
     @property
     def tablet(self) -> Tablet:
@@ -268,13 +268,45 @@ def enough_ackers_remain(case: Case) -> Verdict:
 def no_backup_or_restore(case: Case) -> Verdict:
     """No tablet of the shard restores or is backed up (vitess#7000: a PRS fails, and the tablet may be the next to be needed)."""
     busy = [f"{t.alias} is {t.type}" for t in case.shard.tablets if t.type in (TabletType.BACKUP, TabletType.RESTORE)]
+    if case.backup_running:
+        busy.append(f"{case.alias} takes a backup while it serves")
     return _verdict(no_backup_or_restore, busy, "none")
 
 
 def no_migration_running(case: Case) -> Verdict:
-    """No OnlineDDL migration runs in the shard: a cut-over and a reparent or restart break each other."""
-    running = case.running_migrations
-    return _verdict(no_migration_running, f"OnlineDDL running: {', '.join(running)}" if running else "", "none")
+    """No OnlineDDL migration is ready or runs in the shard: a reparent would break its cut-over, and it the reparent's time limit."""
+    work = case.shard.work
+    running = [str(migration) for migration in work.migrations]
+    return _verdict(
+        no_migration_running, _unknown(work) or (f"OnlineDDL: {', '.join(running)}" if running else ""), "none"
+    )
+
+
+def no_cut_over_under_way(case: Case) -> Verdict:
+    """No OnlineDDL migration of the shard is at its cut-over: writes wait for its stream, and that may read from this tablet."""
+    work = case.shard.work
+    due = [str(migration) for migration in work.migrations if migration.at_cut_over]
+    return _verdict(no_cut_over_under_way, _unknown(work) or (f"OnlineDDL: {', '.join(due)}" if due else ""), "none")
+
+
+def no_traffic_switch_under_way(case: Case) -> Verdict:
+    """No VReplication workflow into the shard switches its traffic: its source takes no writes until the streams have caught up."""
+    work = case.shard.work
+    return _verdict(
+        no_traffic_switch_under_way,
+        _unknown(work) or (f"traffic is being switched: {', '.join(work.switches)}" if work.switches else ""),
+        "none",
+    )
+
+
+def _unknown(work: Work) -> str:
+    return f"it is not known what runs in the shard: {work.error}" if work.error else ""
+
+
+def passes_by_itself(case: Case) -> str:
+    """What is red now and is over in seconds, so that waiting for it is better than failing; empty if nothing is."""
+    verdicts = (no_cut_over_under_way(case), no_traffic_switch_under_way(case))
+    return "; ".join(v.reason for v in verdicts if v.ok is False and not case.shard.work.error)
 
 
 def owner_is_supported(case: Case) -> Verdict:
@@ -444,6 +476,7 @@ _ANY_ACT: tuple[Gate, ...] = (
     no_foreign_drain,
     no_other_tablet_away,
     no_backup_or_restore,
+    no_traffic_switch_under_way,
 )
 
 _TAKES_AWAY: tuple[Gate, ...] = (
@@ -451,6 +484,7 @@ _TAKES_AWAY: tuple[Gate, ...] = (
     not_primary,
     serving_route_remains,
     enough_ackers_remain,
+    no_cut_over_under_way,
     no_errant_gtid,
     owner_is_supported,
     owner_is_observed,

@@ -151,9 +151,9 @@ class Session:
         """Whether the journal says that this tablet's Pod was about to be removed: it had been drained, idle and identified."""
         return self.entry.in_flight and "replace" in self.entry.steps
 
-    def read(self, mysqlds: bool = True, vtgates: bool = True) -> tuple[Shard, Tablet]:
+    def read(self, mysqlds: bool = True, vtgates: bool = True, work: bool = False) -> tuple[Shard, Tablet]:
         """The shard now, and this tablet in it."""
-        shard = self.cluster.read_shard(self.keyspace, self.shard_name, mysqlds, vtgates)
+        shard = self.cluster.read_shard(self.keyspace, self.shard_name, mysqlds, vtgates, work)
         tablet = shard.tablet(self.alias)
         if tablet is None:
             raise self.failure(f"{shard} has no tablet {self.alias} any more")
@@ -220,14 +220,15 @@ class Session:
     def fresh_case(self) -> Case:
         """Read shard, owner and place; again, for a bounded time, where the reading took so long that its beginning is void as evidence.
 
-        What comes back after that time is stale, and the gate evidence_is_fresh says so.
+        Again, too, while something is under way that is over in seconds (not in check mode). What comes back after that
+        time is as it was seen last, and its gate says so.
         """
         last: list[Case] = []
 
         def look() -> Look[Case]:
-            shard, tablet = self.read()
+            shard, tablet = self.read(work=True)
             pod = self.pod_of(tablet)
-            owner = place = None
+            owner = place = said = None
             if pod is not None:
                 reads: list[Callable[[], Any]] = [
                     partial(self.cluster.owner_of, pod),
@@ -236,15 +237,18 @@ class Session:
                 # After the eviction was intended its vttablet may be gone; who it is was proved before.
                 if tablet.pod is not None and tablet.pod.ready and not self.removal_intended:
                     reads.append(partial(self.cluster.confirm_identity, tablet))
-                owner, place = in_parallel(reads)[:2]
-            case = self.case(shard, owner, place)
+                owner, place, said = [*in_parallel(reads), None][:3]
+            case = replace(self.case(shard, owner, place), backup_running=said is not None and said.backup_running)
             last[:] = [case]
             # With room for the act: what is only just fresh here would be void when the gates are evaluated.
             verdict = gates.evidence_is_fresh(replace(case, now=case.now + ACT_MARGIN_S))
-            return Look(case) if verdict.ok else Look(missing=verdict.reason)
+            if not verdict.ok:
+                return Look(missing=verdict.reason)
+            under_way = "" if self.params["_check_mode"] else gates.passes_by_itself(case)
+            return Look(missing=under_way) if under_way else Look(case)
 
         try:
-            found: Case = self.until(look, "a read of the shard that is quick enough", FRESH_WITHIN_S)
+            found: Case = self.until(look, "a shard that can be acted on", FRESH_WITHIN_S)
         except WaitTimeout:
             return last[0]
         return found

@@ -20,6 +20,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.fleet import (
     TabletType,
     Vtgate,
     VtgateSettings,
+    Work,
 )
 from ansible_collections.vtops.vitess.plugins.module_utils.gates import Case, Place
 from ansible_collections.vtops.vitess.plugins.module_utils.gtid import GtidSet
@@ -131,6 +132,7 @@ def a_shard(*tablets: Tablet, vtgates: Iterable[Vtgate] | None = None, **changes
         vtgates=tuple(vtgates)
         if vtgates is not None
         else (a_vtgate("vtgate-0", ordered), a_vtgate("vtgate-1", ordered)),
+        work=Work(),
         read_started=50.0,
         read_ended=50.5,
     )

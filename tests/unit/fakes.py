@@ -118,6 +118,7 @@ class FakeTablet:
     )
     transactions: list[tuple[int, float]] = field(default_factory=list)
     live_queries: int = 0
+    backs_up: bool = False
 
 
 @dataclass
@@ -163,7 +164,7 @@ class World:
         self.primaries: dict[str, Alias | None] = {}
         self.terms: dict[str, float] = {}
         self.durability = "semi_sync"
-        self.migrations: list[tuple[str, str]] = []
+        self.work: list[tuple[str, str, str, int]] = []
         self.stop_s, self.start_s, self.refresh_s = 2.0, 3.0, 1.0
         self.recreates = True
         self.held = True  # --init-tablet-type-lookup (v24): a restarted tablet keeps its recorded type
@@ -560,7 +561,8 @@ class FakeKubernetes(KubernetesClient):
         if not tablet.running:
             raise Refused("dial tcp: connection refused", 503)
         command = ["/vt/bin/vttablet", f"--tablet-path={tablet.alias}"]
-        return {"cmdline": command, "TabletType": tablet.type.lower(), "TabletStateName": "SERVING", **tablet.pools}
+        page = {"cmdline": command, "TabletType": tablet.type.lower(), "TabletStateName": "SERVING", **tablet.pools}
+        return {**page, "BackupIsRunning": {"online": 1} if tablet.backs_up else {}}
 
 
 ON_WORKER_1 = {
@@ -596,7 +598,7 @@ class FakeVtctldclient:
 
     def script(self, script: str, arguments: list[str], timeout_s: float) -> tuple[str, str]:
         """The blocks that SHARD_SCRIPT prints; test_vtctld runs the script itself."""
-        keyspace, shard, what, _limit = arguments
+        keyspace, shard, what, _limit, migrations, switches = arguments
         commands = [
             ("tablets", f"GetTablets --format json --strict --keyspace {keyspace} --shard {shard}"),
             ("shard", f"GetShard {keyspace}/{shard}"),
@@ -605,14 +607,19 @@ class FakeVtctldclient:
             commands.append(("durability", f"GetKeyspace {keyspace}"))
         if "status" in what:
             commands += [(str(t.alias), f"GetFullStatus {t.alias}") for t in self._of(shard)]
+        asked = [(name, command.split()) for name, command in commands]
+        primaries = [str(t.alias) for t in self._of(shard) if t.type == "PRIMARY"]
+        if "work" in what and len(primaries) == 1:
+            asked.append(("work", ["ExecuteFetchAsDBA", "--json", *primaries, f"{migrations} UNION ALL {switches}"]))
         out, errors = "", ""
-        for name, command in commands:
+        for name, words in asked:
             try:
-                text = self.run(["--action-timeout", "3s", *command.split()], timeout_s)
+                text = self.run(["--action-timeout", "3s", *words], timeout_s)
                 out += f"@@ {name} 0\n{text}\n"
             except Refused as error:
-                out += f"@@ {name} 1\n\n"
-                errors += f"E1124 {name}: rpc error: code = Unknown desc = {error}\n"
+                said = f"E1124 {name}: rpc error: code = Unknown desc = {error}\n"
+                out += f"@@ {name} 1\n{said if words[0] == 'ExecuteFetchAsDBA' else ''}\n"
+                errors += said
         return out, errors
 
     def _answer(self, words: list[str]) -> str:
@@ -685,7 +692,9 @@ class FakeVtctldclient:
         if "innodb_trx" in sql:
             return [list(row) for row in tablet.transactions]
         if "schema_migrations" in sql:
-            return [list(row) for row in self.world.migrations]
+            if not tablet.running or tablet.mysqld_error:
+                raise Refused(tablet.mysqld_error or "connection refused", 1)
+            return [list(row) for row in self.world.work]
         return [["backup", "Query", 1]]
 
 

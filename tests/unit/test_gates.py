@@ -14,7 +14,15 @@ from typing import Any
 import pytest
 
 from ansible_collections.vtops.vitess.plugins.module_utils import gates
-from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias, TabletType, VtgateSettings
+from ansible_collections.vtops.vitess.plugins.module_utils.fleet import (
+    NOT_ASKED,
+    Alias,
+    Migration,
+    Shard,
+    TabletType,
+    VtgateSettings,
+    Work,
+)
 from ansible_collections.vtops.vitess.plugins.module_utils.gates import Case, Place, Verdict
 from ansible_collections.vtops.vitess.plugins.module_utils.gtid import GtidSet
 from ansible_collections.vtops.vitess.plugins.module_utils.owners import Wanted
@@ -477,6 +485,11 @@ def test_refuses_while_the_tablet_or_a_sibling_restores_or_is_backed_up(alias: A
     assert is_red(gates.no_backup_or_restore, a_case(a_shard(a_tablet(alias, kind))), f"{alias} is {kind}")
 
 
+def test_refuses_while_an_online_backup_runs_that_leaves_the_type_as_it_is() -> None:
+    case = a_case(backup_running=True)
+    assert is_red(gates.no_backup_or_restore, case, f"{REPLICA} takes a backup while it serves")
+
+
 # -- no_migration_running
 
 
@@ -486,8 +499,59 @@ def test_no_migration_runs() -> None:
 
 @proves_red(gates.no_migration_running)
 def test_refuses_to_reparent_while_an_online_ddl_runs() -> None:
-    case = a_reparent_case(running_migrations=("0f3c running",))
-    assert is_red(gates.no_migration_running, case, "OnlineDDL running: 0f3c running")
+    case = a_reparent_case()
+    case = replace(case, shard=busy(migrations=(Migration("0f3c", "running"), Migration("11aa", "ready"))))
+    assert is_red(gates.no_migration_running, case, "OnlineDDL: 0f3c running, 11aa ready")
+
+
+def busy(**work: Any) -> Shard:
+    return a_shard(work=Work(**work))
+
+
+# -- no_cut_over_under_way
+
+
+def test_an_online_ddl_that_copies_does_not_stop_a_drain() -> None:
+    """Its stream goes on from another tablet."""
+    assert is_green(gates.no_cut_over_under_way, a_case(busy(migrations=(Migration("0f3c", "running"),))))
+
+
+@proves_red(gates.no_cut_over_under_way)
+def test_refuses_while_an_online_ddl_is_at_its_cut_over() -> None:
+    case = a_case(busy(migrations=(Migration("0f3c", "running", at_cut_over=True),)))
+    assert is_red(gates.no_cut_over_under_way, case, "OnlineDDL: 0f3c running, at its cut-over")
+    assert gates.passes_by_itself(case) == "OnlineDDL: 0f3c running, at its cut-over"
+
+
+# -- no_traffic_switch_under_way
+
+
+def test_no_traffic_is_switched() -> None:
+    assert is_green(gates.no_traffic_switch_under_way, a_case())
+    assert gates.passes_by_itself(a_case()) == ""
+
+
+@proves_red(gates.no_traffic_switch_under_way)
+def test_refuses_while_a_workflow_switches_its_traffic() -> None:
+    case = a_case(busy(switches=("move_customers Stopped",)))
+    assert is_red(gates.no_traffic_switch_under_way, case, "traffic is being switched: move_customers Stopped")
+    assert gates.passes_by_itself(case) == "traffic is being switched: move_customers Stopped"
+
+
+@pytest.mark.parametrize(
+    "gate", [gates.no_migration_running, gates.no_cut_over_under_way, gates.no_traffic_switch_under_way]
+)
+def test_what_could_not_be_read_is_red_and_not_waited_for(gate: gates.Gate) -> None:
+    case = a_case(busy(error="access denied"))
+    assert is_red(gate, case, "it is not known what runs in the shard: access denied")
+    assert gates.passes_by_itself(case) == ""
+
+
+@pytest.mark.parametrize(
+    "gate", [gates.no_migration_running, gates.no_cut_over_under_way, gates.no_traffic_switch_under_way]
+)
+def test_a_shard_that_was_read_without_it_is_red(gate: gates.Gate) -> None:
+    assert is_red(gate, a_case(a_shard(work=NOT_ASKED)), "it was not asked for")
 
 
 # -- the owner

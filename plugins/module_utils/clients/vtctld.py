@@ -10,30 +10,60 @@ import base64
 import json
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ..errors import EdgeError, OutcomeUnknown, Refused, Unreachable
-from ..fleet import Alias, Mysqld, Tablet, TabletType
+from ..fleet import NOT_ASKED, Alias, Migration, Mysqld, Tablet, TabletType, Work
 from ..gtid import GtidSet
 from .kubernetes import KubernetesClient
 
 # One exec for a whole shard: starting a process in a container costs more than all of these commands. Blocks begin with
-# a line "@@ NAME EXIT"; the program is "$@"; errors go to standard error and become the block's text if it failed.
+# a line "@@ NAME EXIT"; the program is "$@". Errors go to standard error, but for program_try: its block holds them too.
 SHARD_SCRIPT = """
 program_run() { name=$1; shift; out=$("$@"); echo "@@ $name $?"; printf '%s\\n' "$out"; }
-keyspace=$1 shard=$2 what=$3 limit=$4; shift 4
+program_try() { name=$1; shift; out=$("$@" 2>&1); code=$?; echo "@@ $name $code"; printf '%s\\n' "$out"; return "$code"; }
+keyspace=$1 shard=$2 what=$3 limit=$4 migrations=$5 switches=$6; shift 6
 program_run tablets "$@" --action-timeout 10s GetTablets --format json --strict --keyspace "$keyspace" --shard "$shard"
 program_run shard "$@" --action-timeout 10s GetShard "$keyspace/$shard"
 case $what in *durability*) program_run durability "$@" --action-timeout 10s GetKeyspace "$keyspace";; esac
+case $what in *status*|*work*)
+  list=$("$@" --action-timeout 10s GetTablets --keyspace "$keyspace" --shard "$shard")
+  primary=$(printf '%s\\n' "$list" | while read -r alias _keyspace _shard type _rest; do
+    case $type in primary) printf ' %s' "$alias";; esac
+  done);;
+esac
 case $what in *status*)
-  "$@" --action-timeout 10s GetTablets --keyspace "$keyspace" --shard "$shard" |
-  while read -r alias _keyspace _shard _type address _rest; do
-    case $address in :*) continue;; esac
+  printf '%s\\n' "$list" | while read -r alias _keyspace _shard _type address _rest; do
+    case $address in ""|:*) continue;; esac
     program_run "$alias" "$@" --action-timeout "$limit" GetFullStatus "$alias" </dev/null
   done;;
 esac
+primary=${primary# }
+case $primary in ""|*" "*) exit 0;; esac
+asks() { name=$1; shift; program_try "$name" "$@" </dev/null; }
+case $what in *work*)
+  asks work "$@" --action-timeout "$limit" ExecuteFetchAsDBA --json "$primary" "$migrations UNION ALL $switches" || {
+    asks migrations "$@" --action-timeout "$limit" ExecuteFetchAsDBA --json "$primary" "$migrations"
+    asks switches "$@" --action-timeout "$limit" ExecuteFetchAsDBA --json "$primary" "$switches"
+  };;
+esac
+exit 0
 """
+
+# What Vitess does in the shard, from the primary's sidecar database; vttablet puts its real name in the place of _vt.
+# A migration is at its cut-over once it is ready to complete and nobody postponed that (go/vt/vttablet/onlineddl/executor.go).
+MIGRATIONS = (
+    "SELECT 'migration', migration_uuid, migration_status, ready_to_complete AND NOT postpone_completion "
+    "FROM _vt.schema_migrations WHERE migration_status IN ('ready', 'running')"
+)
+# 'stopped for cutover', 'for cutover', 'synchronizing for cutover' (go/vt/vtctl/workflow/{traffic_switcher,stream_migrator}.go);
+# a switch that is done leaves FROZEN, one that was cancelled leaves no message. An OnlineDDL's own stream is in the other list.
+SWITCHES = (
+    "SELECT 'switch', workflow, state, 1 FROM _vt.vreplication "
+    "WHERE message LIKE '%for cutover' AND state IN ('Stopped', 'Running')"
+)
+NO_SUCH_TABLE = "errno 1146"
 
 RUNNING = 3  # replication.IoThreadState / SqlThreadState (go/mysql/replication/replication_state.go)
 SLACK_S = 3.0
@@ -103,6 +133,7 @@ class ShardRecords:
     primary_term_start: str
     durability: str | None
     statuses: dict[Alias, Mysqld | str]
+    work: Work = NOT_ASKED
 
 
 class Vtctld:
@@ -117,14 +148,17 @@ class Vtctld:
         limit = timeout_s or self.timeout_s
         return self._transport.run(["--action-timeout", f"{limit:.0f}s", *arguments], limit + SLACK_S)
 
-    def shard_records(self, keyspace: str, shard: str, statuses: bool = True, durability: bool = True) -> ShardRecords:
-        """Tablets, shard record, durability policy and every mysqld's status, by one exec."""
-        what = (
-            "+".join(word for word, asked in (("status", statuses), ("durability", durability)) if asked) or "topology"
-        )
-        arguments = [keyspace, shard, what, f"{STATUS_TIMEOUT_S:.0f}s"]
+    def shard_records(
+        self, keyspace: str, shard: str, statuses: bool = True, durability: bool = True, work: bool = False
+    ) -> ShardRecords:
+        """Tablets, shard record, durability policy, every mysqld's status and what Vitess does in the shard, by one exec."""
+        asked = {"status": statuses, "durability": durability, "work": work}
+        what = "+".join(word for word, wanted in asked.items() if wanted) or "topology"
+        arguments = [keyspace, shard, what, f"{STATUS_TIMEOUT_S:.0f}s", MIGRATIONS, SWITCHES]
         out, errors = self._transport.script(SHARD_SCRIPT, arguments, self.timeout_s + SLACK_S)
-        return parse_shard_records(parse_blocks(out), errors, durability)
+        blocks = parse_blocks(out)
+        records = parse_shard_records(blocks, errors, durability)
+        return replace(records, work=parse_work(blocks)) if work else records
 
     def _json(self, *arguments: str, timeout_s: float | None = None) -> Any:
         out = self.run(*arguments, timeout_s=timeout_s)
@@ -221,6 +255,29 @@ def parse_shard_records(blocks: dict[str, tuple[int, str]], errors: str, durabil
         primary_term_start=parse_time(record.get("primary_term_start_time")),
         durability=policy,
         statuses=statuses,
+    )
+
+
+def parse_work(blocks: dict[str, tuple[int, str]]) -> Work:
+    """From the block of both tables, else of each alone: one that the sidecar database does not have holds nothing."""
+    rows: list[list[str]] = []
+    asked = blocks.get("work", (255, "the shard has not one tablet of type PRIMARY to ask"))
+    for name in ("work",) if asked[0] == 0 else ("migrations", "switches"):
+        code, text = blocks.get(name, asked)
+        if code and name in blocks and NO_SUCH_TABLE in text:
+            continue
+        if code:
+            return Work(error=text.strip()[-200:])
+        try:
+            answer, _end = json.JSONDecoder().raw_decode(text, max(0, text.find("{")))
+        except ValueError:
+            return Work(error=f"vtctldclient answered no JSON (cut off?): {text[-120:]!r}")
+        rows += parse_rows(answer)
+    return Work(
+        migrations=tuple(
+            Migration(name, status, due not in ("", "0")) for kind, name, status, due in rows if kind == "migration"
+        ),
+        switches=tuple(f"{name} {state}" for kind, name, state, _due in rows if kind == "switch"),
     )
 
 

@@ -29,6 +29,7 @@ class VttabletVars:
     state: str
     in_use: tuple[tuple[str, int | None], ...]
     build_version: str = ""
+    backup_running: bool = False
 
     def busy(self, pools: tuple[str, ...]) -> dict[str, int | None]:
         """The pools that are not known to be empty."""
@@ -68,6 +69,8 @@ def parse_vars(page: dict[str, Any]) -> VttabletVars:
         state=str(page.get("TabletStateName") or ""),
         in_use=tuple((pool, int(page[pool]) if pool in page else None) for pool in SERVING_POOLS),
         build_version=str(page.get("BuildVersion") or ""),
+        # By mode; an online backup (xtrabackup) leaves the tablet's type as it is (go/vt/vttablet/tabletmanager/rpc_backup.go).
+        backup_running=any(int(count) for count in (page.get("BackupIsRunning") or {}).values()),
     )
 
 

@@ -21,7 +21,6 @@ from ..session import UNCHANGED, Session, describe
 from ..waiting import Look, WaitTimeout
 from .tablet_drain import OPEN_TRANSACTIONS
 
-MIGRATIONS = "SELECT migration_uuid, migration_status FROM _vt.schema_migrations WHERE migration_status IN ('ready', 'running') LIMIT 5"
 COUNTERS = (
     "BufferRequestsBuffered",
     "BufferRequestsDrained",
@@ -59,7 +58,7 @@ def run(session: Session) -> dict[str, Any]:
             return session.result(False, before, before)
         case = session.fresh_case()
         candidate = _choose(session, case)
-        session.require(gates.REPARENT, _with_migrations(session, case, candidate, look=True))
+        session.require(gates.REPARENT, _of_reparent(session, case, candidate))
         after = {"primary": str(candidate)}
         if session.params["_check_mode"]:
             return session.result(True, before, after)
@@ -93,7 +92,7 @@ def _reparent(session: Session, claims: tuple[Claim, ...], shard: Shard, before:
     with session.phases.phase("gates"):
         case = session.fresh_case()
         candidate = _choose(session, case)
-        case = _with_migrations(session, case, candidate)
+        case = _of_reparent(session, case, candidate)
         session.require(gates.REPARENT, case)
     if candidate is None:
         raise session.failure("the shard has no candidate", gate="candidate_is_fit")
@@ -185,21 +184,9 @@ def _choose(session: Session, case: gates.Case) -> Alias | None:
     return min(others, key=rank).alias if others else None
 
 
-def _with_migrations(session: Session, case: gates.Case, candidate: Alias | None, look: bool = False) -> gates.Case:
-    """The case with what only a reparent needs: the candidate, the time-out and the running schema migrations."""
-    running: tuple[str, ...] = ()
-    if not look:
-        try:
-            running = tuple(" ".join(row) for row in session.cluster.vtctld.query(session.alias, MIGRATIONS))
-        except Refused as error:
-            if "1146" not in str(error) and "doesn't exist" not in str(error):
-                raise
-    return replace(
-        case,
-        candidate=candidate,
-        wait_replicas_timeout_s=session.params["wait_replicas_timeout"],
-        running_migrations=running,
-    )
+def _of_reparent(session: Session, case: gates.Case, candidate: Alias | None) -> gates.Case:
+    """The case with what only a reparent needs."""
+    return replace(case, candidate=candidate, wait_replicas_timeout_s=session.params["wait_replicas_timeout"])
 
 
 def _wait_buffer_gap(session: Session, shard: Shard) -> None:

@@ -25,6 +25,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtctld import
     parse_tablet,
     parse_time,
     parse_type,
+    parse_work,
 )
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import (
     EdgeError,
@@ -32,7 +33,14 @@ from ansible_collections.vtops.vitess.plugins.module_utils.errors import (
     Refused,
     Unreachable,
 )
-from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias, Mysqld, TabletType
+from ansible_collections.vtops.vitess.plugins.module_utils.fleet import (
+    NOT_ASKED,
+    Alias,
+    Migration,
+    Mysqld,
+    TabletType,
+    Work,
+)
 from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA
 
 
@@ -387,6 +395,74 @@ def test_a_topology_that_does_not_answer_is_refused_and_no_smaller_shard(tmp_pat
     with pytest.raises(Refused, match="unexpected: ") as refusal:
         shell(tmp_path, code).shard_records("commerce", "-80")
     assert refusal.value.status == 9
+
+
+WORK_ROWS = [["migration", "0f3c", "running", 1], ["migration", "11aa", "ready", 0], ["switch", "move", "Stopped", 1]]
+ANSWERS = {"work": WORK_ROWS, "migrations": WORK_ROWS[:2], "switches": WORK_ROWS[2:]}
+
+
+def sidecar(tmp_path: Path, missing: str = "", primaries: int = 1) -> str:
+    """A vtctldclient whose primary's _vt lacks a table."""
+    rows = {}
+    for name, answer in ANSWERS.items():
+        rows[name] = tmp_path / f"{name}.json"
+        rows[name].write_text(json.dumps({"rows": answer}))
+    gone = f"""echo "E1124 desc = Table '_vt.{missing}' doesn't exist (errno 1146) (sqlstate 42S02)" >&2; exit 1"""
+    absent = f"*_vt.{missing}*) {gone};;" if missing else ""
+    listed = VTCTLDCLIENT.replace("commerce -80 replica", "commerce -80 primary") if primaries == 2 else VTCTLDCLIENT
+    return listed.replace(
+        "  *) echo",
+        f"""  *"ExecuteFetchAsDBA --json zone1-0000000101 "*) case "$*" in
+    {absent}
+    *UNION*) echo "W1124 a warning" >&2; cat {rows["work"]};;
+    *schema_migrations*) cat {rows["migrations"]};;
+    *vreplication*) cat {rows["switches"]};;
+  esac;;
+  *) echo""",
+    )
+
+
+def test_the_script_asks_the_primary_what_runs_in_the_shard(tmp_path: Path) -> None:
+    assert shell(tmp_path, sidecar(tmp_path)).shard_records("commerce", "-80", work=True).work == Work(
+        migrations=(Migration("0f3c", "running", at_cut_over=True), Migration("11aa", "ready")),
+        switches=("move Stopped",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("missing", "work"),
+    [
+        ("schema_migrations", Work(switches=("move Stopped",))),
+        ("vreplication", Work((Migration("0f3c", "running", True), Migration("11aa", "ready")))),
+    ],
+)
+def test_a_table_that_the_sidecar_does_not_have_hides_no_other(tmp_path: Path, missing: str, work: Work) -> None:
+    records = shell(tmp_path, sidecar(tmp_path, missing)).shard_records("commerce", "-80", work=True)
+    assert records.work == work
+
+
+def test_nobody_is_asked_where_it_is_not_known_who_is_primary(tmp_path: Path) -> None:
+    work = shell(tmp_path, sidecar(tmp_path, primaries=2)).shard_records("commerce", "-80", work=True).work
+    assert "not one tablet of type PRIMARY" in work.error
+
+
+def test_what_runs_in_the_shard_is_not_asked_for_by_itself(tmp_path: Path) -> None:
+    assert shell(tmp_path).shard_records("commerce", "-80").work == NOT_ASKED
+
+
+@pytest.mark.parametrize(
+    ("blocks", "error"),
+    [
+        ({}, "not one tablet of type PRIMARY"),
+        (
+            {"work": (1, ""), "migrations": (1, "desc = access denied"), "switches": (0, '{"rows": []}')},
+            "access denied",
+        ),
+        ({"work": (0, '{"rows": [[')}, "cut off"),
+    ],
+)
+def test_an_answer_that_is_not_whole_is_not_known(blocks: dict[str, tuple[int, str]], error: str) -> None:
+    assert error in parse_work(blocks).error
 
 
 WHOLE = '@@ tablets 0\n[{"alias": {"cell": "zone1", "uid": 101}, "hostname": "h"}]\n@@ shard 0\n{}\n'

@@ -131,6 +131,24 @@ def test_an_rdonly_is_drained_as_well(world: World) -> None:
     assert world.journal[REPLICA].original_type == TabletType.RDONLY
 
 
+@pytest.mark.parametrize("work", [("migration", "0f3c", "running", 1), ("switch", "move_customers", "Stopped", 1)])
+def test_waits_for_a_cut_over_that_ends_by_itself(world: World, work: tuple[str, str, str, int]) -> None:
+    world.work = [work]
+    world.clock.at(9.0, world.work.clear)
+    world.run("tablet_drain")
+    assert world.acts == [DRAINED]
+    assert world.clock.slept >= 9.0
+    assert any(work[1] in line for line in world.reported)
+
+
+def test_check_mode_does_not_wait_for_a_cut_over(world: World) -> None:
+    world.work = [("migration", "0f3c", "running", 1)]
+    with pytest.raises(StepFailure, match="at its cut-over") as failure:
+        world.run("tablet_drain", check=True)
+    assert failure.value.gate == "no_cut_over_under_way"
+    assert world.clock.slept == 0
+
+
 # -- what it refuses
 
 
