@@ -64,13 +64,19 @@ class Cluster:
         return record.keyspace, record.shard
 
     def read_shard(
-        self, keyspace: str, shard: str, mysqlds: bool = True, vtgates: bool = True, work: bool = False
+        self,
+        keyspace: str,
+        shard: str,
+        mysqlds: bool = True,
+        vtgates: bool = True,
+        work: bool = False,
+        canary: bool = False,
     ) -> Shard:
         """A shard at one moment. Raises EdgeError where topology or Kubernetes cannot be asked; a mysqld's or vtgate's error is in the result."""
         started = self._clock.monotonic()
         with ThreadPoolExecutor(3) as pool:
             known = self._durability.get(keyspace)
-            asked = pool.submit(self.vtctld.shard_records, keyspace, shard, mysqlds, known is None, work)
+            asked = pool.submit(self.vtctld.shard_records, keyspace, shard, mysqlds, known is None, work, canary)
             listed = pool.submit(self.tablet_pods)
             seen = pool.submit(self.views) if vtgates else None
             records, pods, views = asked.result(), listed.result(), seen.result() if seen else ()
@@ -89,6 +95,7 @@ class Cluster:
             tablets=tablets,
             vtgates=of_tablets(views, tablets),
             work=records.work,
+            canary=records.canary,
             read_started=started,
             read_ended=self._clock.monotonic(),
         )

@@ -199,7 +199,10 @@ NOT_ASKED = Work(error="it was not asked for")
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard at one moment: read_started is the monotonic time, in seconds, at which its oldest evidence was asked for."""
+    """One shard at one moment: read_started is the monotonic time, in seconds, at which its oldest evidence was asked for.
+
+    canary: why a canary write on the primary was not acknowledged, empty if it was, None if none was written.
+    """
 
     keyspace: str
     name: str
@@ -209,6 +212,7 @@ class Shard:
     tablets: tuple[Tablet, ...]
     vtgates: tuple[Vtgate, ...]
     work: Work = NOT_ASKED
+    canary: str | None = None
     read_started: float = 0.0
     read_ended: float = 0.0
 

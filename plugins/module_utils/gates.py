@@ -265,6 +265,21 @@ def enough_ackers_remain(case: Case) -> Verdict:
     return _verdict(enough_ackers_remain, problem, f"{', '.join(left)} ack")
 
 
+def canary_write_is_acked(case: Case) -> Verdict:
+    """One write on the primary, after the ackers were counted, is acknowledged in time (design rule 7): counting alone proves no ack.
+
+    Before the eviction it is the proof that the others acknowledge, since a DRAINED tablet does not.
+    """
+    canary = case.shard.canary
+    if canary is None:
+        return Verdict(canary_write_is_acked.__name__, None, "it is written right before the act")
+    return _verdict(
+        canary_write_is_acked,
+        f"a canary write on the primary was not acknowledged: {canary}" if canary else "",
+        "acked",
+    )
+
+
 def no_backup_or_restore(case: Case) -> Verdict:
     """No tablet of the shard restores or is backed up (vitess#7000: a PRS fails, and the tablet may be the next to be needed)."""
     busy = [f"{t.alias} is {t.type}" for t in case.shard.tablets if t.type in (TabletType.BACKUP, TabletType.RESTORE)]
@@ -484,6 +499,7 @@ _TAKES_AWAY: tuple[Gate, ...] = (
     not_primary,
     serving_route_remains,
     enough_ackers_remain,
+    canary_write_is_acked,
     no_cut_over_under_way,
     no_errant_gtid,
     owner_is_supported,
@@ -500,6 +516,7 @@ REPARENT: tuple[Gate, ...] = (
     is_primary,
     candidate_is_fit,
     two_tablets_left_to_ack,
+    canary_write_is_acked,
     buffering_covers_reparent,
     no_migration_running,
     owner_is_supported,

@@ -27,6 +27,7 @@ UNCHANGED = "nothing was changed"
 # How long a busy cluster is given to answer one read of a shard within the age that evidence may have.
 FRESH_WITHIN_S = 30.0
 ACT_MARGIN_S = 0.4
+CANARY_TRIES = 2  # clients' writes hang as long as a canary does
 
 
 @dataclass
@@ -151,9 +152,11 @@ class Session:
         """Whether the journal says that this tablet's Pod was about to be removed: it had been drained, idle and identified."""
         return self.entry.in_flight and "replace" in self.entry.steps
 
-    def read(self, mysqlds: bool = True, vtgates: bool = True, work: bool = False) -> tuple[Shard, Tablet]:
+    def read(
+        self, mysqlds: bool = True, vtgates: bool = True, work: bool = False, canary: bool = False
+    ) -> tuple[Shard, Tablet]:
         """The shard now, and this tablet in it."""
-        shard = self.cluster.read_shard(self.keyspace, self.shard_name, mysqlds, vtgates, work)
+        shard = self.cluster.read_shard(self.keyspace, self.shard_name, mysqlds, vtgates, work, canary)
         tablet = shard.tablet(self.alias)
         if tablet is None:
             raise self.failure(f"{shard} has no tablet {self.alias} any more")
@@ -217,16 +220,18 @@ class Session:
             place=place,
         )
 
-    def fresh_case(self) -> Case:
+    def fresh_case(self, canary: bool = True) -> Case:
         """Read shard, owner and place; again, for a bounded time, where the reading took so long that its beginning is void as evidence.
 
         Again, too, while something is under way that is over in seconds (not in check mode). What comes back after that
-        time is as it was seen last, and its gate says so.
+        time is as it was seen last, and its gate says so. A canary is written only under the claim, and never in check mode.
         """
+        unacked = 0
         last: list[Case] = []
 
         def look() -> Look[Case]:
-            shard, tablet = self.read(work=True)
+            nonlocal unacked
+            shard, tablet = self.read(work=True, canary=canary and self._may_write)
             pod = self.pod_of(tablet)
             owner = place = said = None
             if pod is not None:
@@ -240,6 +245,11 @@ class Session:
                 owner, place, said = [*in_parallel(reads), None][:3]
             case = replace(self.case(shard, owner, place), backup_running=said is not None and said.backup_running)
             last[:] = [case]
+            unacked += bool(shard.canary)
+            if unacked >= CANARY_TRIES:
+                return Look(case)
+            if shard.canary:
+                return Look(missing=gates.canary_write_is_acked(case).reason)
             # With room for the act: what is only just fresh here would be void when the gates are evaluated.
             verdict = gates.evidence_is_fresh(replace(case, now=case.now + ACT_MARGIN_S))
             if not verdict.ok:
@@ -253,17 +263,24 @@ class Session:
             return last[0]
         return found
 
+    @property
+    def _may_write(self) -> bool:
+        return not self.params["_check_mode"] and (self.claim is not None or self._held_before)
+
     def still_good(self, case: Case) -> bool:
         """Whether a case may be decided on without another read: it is fresh, and was read under the claim."""
-        return self._held_before and gates.evidence_is_fresh(replace(case, now=self.clock.monotonic())).ok is True
+        fresh = gates.evidence_is_fresh(replace(case, now=self.clock.monotonic())).ok is True
+        return self._held_before and fresh and case.shard.canary is not None
 
     # -- deciding
 
-    def require(self, which: tuple[Gate, ...], case: Case, state: str = "") -> None:
-        """All gates green, or the failure that names the first red one. Deferred ones pass in check mode only."""
+    def require(self, which: tuple[Gate, ...], case: Case, state: str = "", acting: bool = False) -> None:
+        """All gates green, or the failure that names the first red one. Right before an act none may be deferred."""
         self.verdicts = gates.evaluate(which, replace(case, now=self.clock.monotonic()))
-        bad = gates.red(self.verdicts)
+        bad = tuple(v for v in self.verdicts if v.ok is False or (acting and v.ok is None))
         if bad:
+            # What is red beside old evidence, such as a canary that hangs, is why the read took so long.
+            bad = tuple(sorted(bad, key=lambda v: v.gate == gates.evidence_is_fresh.__name__))
             more = f" (and {len(bad) - 1} more: {', '.join(v.gate for v in bad[1:])})" if len(bad) > 1 else ""
             raise self.failure(f"{bad[0].reason}{more}", gate=bad[0].gate, state=state)
 

@@ -133,6 +133,7 @@ def a_shard(*tablets: Tablet, vtgates: Iterable[Vtgate] | None = None, **changes
         if vtgates is not None
         else (a_vtgate("vtgate-0", ordered), a_vtgate("vtgate-1", ordered)),
         work=Work(),
+        canary="",
         read_started=50.0,
         read_ended=50.5,
     )

@@ -164,6 +164,7 @@ class World:
         self.primaries: dict[str, Alias | None] = {}
         self.terms: dict[str, float] = {}
         self.durability = "semi_sync"
+        self.acks = True  # whether those that say they acknowledge do so
         self.work: list[tuple[str, str, str, int]] = []
         self.stop_s, self.start_s, self.refresh_s = 2.0, 3.0, 1.0
         self.recreates = True
@@ -593,12 +594,12 @@ class FakeVtctldclient:
     def run(self, arguments: list[str], timeout_s: float) -> str:
         assert arguments[0] == "--action-timeout"
         words = arguments[2:]
-        write = words[0] in ("ChangeTabletType", "PlannedReparentShard")
+        write = words[0] in ("ChangeTabletType", "PlannedReparentShard") or words[-1].startswith("INSERT")
         return str(self.world.called(" ".join(words), write, lambda: self._answer(words)))
 
     def script(self, script: str, arguments: list[str], timeout_s: float) -> tuple[str, str]:
         """The blocks that SHARD_SCRIPT prints; test_vtctld runs the script itself."""
-        keyspace, shard, what, _limit, migrations, switches = arguments
+        keyspace, shard, what, _limit, migrations, switches, canary, _canary_limit = arguments
         commands = [
             ("tablets", f"GetTablets --format json --strict --keyspace {keyspace} --shard {shard}"),
             ("shard", f"GetShard {keyspace}/{shard}"),
@@ -611,6 +612,8 @@ class FakeVtctldclient:
         primaries = [str(t.alias) for t in self._of(shard) if t.type == "PRIMARY"]
         if "work" in what and len(primaries) == 1:
             asked.append(("work", ["ExecuteFetchAsDBA", "--json", *primaries, f"{migrations} UNION ALL {switches}"]))
+        if "canary" in what and len(primaries) == 1:
+            asked.append(("canary", ["ExecuteFetchAsDBA", "--json", *primaries, canary]))
         out, errors = "", ""
         for name, words in asked:
             try:
@@ -688,9 +691,27 @@ class FakeVtctldclient:
             "semi_sync_replica_status": tablet.semi_sync and source is not None,
         }
 
+    def _committed(self, primary: FakeTablet) -> list[list[Any]]:
+        """A commit returns when a REPLICA has acknowledged it."""
+        world = self.world
+        acks = [
+            t
+            for t in world.tablets.values()
+            if t.type == "REPLICA" or (t.type == "RDONLY" and "rdonly" in world.durability)
+            if t.source == primary.alias and t.running and t.io and t.semi_sync and world.acks
+        ]
+        if primary.read_only:
+            raise Refused("The MySQL server is running with the --super-read-only option", 1)
+        if world.durability != "none" and not acks:
+            world.clock.pass_(1.5)
+            raise Refused("context deadline exceeded", 1)
+        return []
+
     def _rows(self, tablet: FakeTablet, sql: str) -> list[list[Any]]:
         if "innodb_trx" in sql:
             return [list(row) for row in tablet.transactions]
+        if sql.startswith("INSERT INTO _vt."):
+            return self._committed(tablet)
         if "schema_migrations" in sql:
             if not tablet.running or tablet.mysqld_error:
                 raise Refused(tablet.mysqld_error or "connection refused", 1)

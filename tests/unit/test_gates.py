@@ -508,6 +508,21 @@ def busy(**work: Any) -> Shard:
     return a_shard(work=Work(**work))
 
 
+# -- canary_write_is_acked
+
+
+def test_a_write_that_was_acknowledged_is_green_and_one_that_was_not_written_yet_is_deferred() -> None:
+    assert is_green(gates.canary_write_is_acked, a_case())
+    assert gates.canary_write_is_acked(a_case(a_shard(canary=None))).ok is None
+
+
+@proves_red(gates.canary_write_is_acked)
+def test_refuses_where_a_write_was_not_acknowledged_whatever_was_counted() -> None:
+    case = a_case(a_shard(canary="not within 1.5 s"))
+    assert is_green(gates.enough_ackers_remain, case)
+    assert is_red(gates.canary_write_is_acked, case, "was not acknowledged: not within 1.5 s")
+
+
 # -- no_cut_over_under_way
 
 

@@ -23,11 +23,11 @@ from .kubernetes import KubernetesClient
 SHARD_SCRIPT = """
 program_run() { name=$1; shift; out=$("$@"); echo "@@ $name $?"; printf '%s\\n' "$out"; }
 program_try() { name=$1; shift; out=$("$@" 2>&1); code=$?; echo "@@ $name $code"; printf '%s\\n' "$out"; return "$code"; }
-keyspace=$1 shard=$2 what=$3 limit=$4 migrations=$5 switches=$6; shift 6
+keyspace=$1 shard=$2 what=$3 limit=$4 migrations=$5 switches=$6 canary=$7 canary_limit=$8; shift 8
 program_run tablets "$@" --action-timeout 10s GetTablets --format json --strict --keyspace "$keyspace" --shard "$shard"
 program_run shard "$@" --action-timeout 10s GetShard "$keyspace/$shard"
 case $what in *durability*) program_run durability "$@" --action-timeout 10s GetKeyspace "$keyspace";; esac
-case $what in *status*|*work*)
+case $what in *status*|*work*|*canary*)
   list=$("$@" --action-timeout 10s GetTablets --keyspace "$keyspace" --shard "$shard")
   primary=$(printf '%s\\n' "$list" | while read -r alias _keyspace _shard type _rest; do
     case $type in primary) printf ' %s' "$alias";; esac
@@ -48,6 +48,9 @@ case $what in *work*)
     asks switches "$@" --action-timeout "$limit" ExecuteFetchAsDBA --json "$primary" "$switches"
   };;
 esac
+case $what in *canary*)
+  asks canary "$@" --action-timeout "$canary_limit" ExecuteFetchAsDBA --json "$primary" "$canary";;
+esac
 exit 0
 """
 
@@ -64,6 +67,12 @@ SWITCHES = (
     "WHERE message LIKE '%for cutover' AND state IN ('Stopped', 'Running')"
 )
 NO_SUCH_TABLE = "errno 1146"
+# A row of ours in the table that vttablet's own semi-sync monitor writes to and empties (v22 and later). The commit waits for
+# its acks like any other. No other row will do: _vt.heartbeat is what the throttler measures lag with, and the length of
+# _vt.reparent_journal decides an emergency reparent.
+CANARY = "INSERT INTO _vt.semisync_heartbeat (ts) VALUES (CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS UNSIGNED))"
+# Longer is a stall that clients see, and would leave the rest of the evidence too old; vttablet's session waits on by itself.
+CANARY_TIMEOUT_S = 1.5
 
 RUNNING = 3  # replication.IoThreadState / SqlThreadState (go/mysql/replication/replication_state.go)
 SLACK_S = 3.0
@@ -134,6 +143,7 @@ class ShardRecords:
     durability: str | None
     statuses: dict[Alias, Mysqld | str]
     work: Work = NOT_ASKED
+    canary: str | None = None  # as in Shard
 
 
 class Vtctld:
@@ -149,16 +159,30 @@ class Vtctld:
         return self._transport.run(["--action-timeout", f"{limit:.0f}s", *arguments], limit + SLACK_S)
 
     def shard_records(
-        self, keyspace: str, shard: str, statuses: bool = True, durability: bool = True, work: bool = False
+        self,
+        keyspace: str,
+        shard: str,
+        statuses: bool = True,
+        durability: bool = True,
+        work: bool = False,
+        canary: bool = False,
     ) -> ShardRecords:
-        """Tablets, shard record, durability policy, every mysqld's status and what Vitess does in the shard, by one exec."""
-        asked = {"status": statuses, "durability": durability, "work": work}
+        """Tablets, shard record, durability policy, every mysqld's status and what Vitess does in the shard, by one exec.
+
+        canary: as the last thing, write one row on the primary, for its ack.
+        """
+        asked = {"status": statuses, "durability": durability, "work": work, "canary": canary}
         what = "+".join(word for word, wanted in asked.items() if wanted) or "topology"
-        arguments = [keyspace, shard, what, f"{STATUS_TIMEOUT_S:.0f}s", MIGRATIONS, SWITCHES]
+        limits = f"{STATUS_TIMEOUT_S:g}s", f"{CANARY_TIMEOUT_S:g}s"
+        arguments = [keyspace, shard, what, limits[0], MIGRATIONS, SWITCHES, CANARY, limits[1]]
         out, errors = self._transport.script(SHARD_SCRIPT, arguments, self.timeout_s + SLACK_S)
         blocks = parse_blocks(out)
         records = parse_shard_records(blocks, errors, durability)
-        return replace(records, work=parse_work(blocks)) if work else records
+        return replace(
+            records,
+            work=parse_work(blocks) if work else NOT_ASKED,
+            canary=parse_canary(blocks) if canary else None,
+        )
 
     def _json(self, *arguments: str, timeout_s: float | None = None) -> Any:
         out = self.run(*arguments, timeout_s=timeout_s)
@@ -279,6 +303,14 @@ def parse_work(blocks: dict[str, tuple[int, str]]) -> Work:
         ),
         switches=tuple(f"{name} {state}" for kind, name, state, _due in rows if kind == "switch"),
     )
+
+
+def parse_canary(blocks: dict[str, tuple[int, str]]) -> str:
+    """Why the canary write was not acknowledged, empty if it was."""
+    code, text = blocks.get("canary", (255, "none was written: the shard has not one tablet of type PRIMARY"))
+    if code and "deadline" in text.lower():
+        return f"not within {CANARY_TIMEOUT_S:g} s"
+    return (text.rpartition("desc = ")[2].strip()[-200:] or "no answer") if code else ""
 
 
 def _why(errors: str, tablet: Tablet) -> str:

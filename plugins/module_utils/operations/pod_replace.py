@@ -38,7 +38,7 @@ def run(session: Session) -> dict[str, Any]:
         session.locate()
         entry = session.entry
         with session.phases.phase("look"):
-            case = session.fresh_case()
+            case = session.fresh_case(canary=entry.in_flight and "replace" not in entry.steps)
         tablet, pod = case.tablet, session.pod_of(case.tablet)
         before = describe(tablet, pod)
         wanted = case.wanted
@@ -86,7 +86,7 @@ def run(session: Session) -> dict[str, Any]:
 def _require_or_put_back(session: Session, case: gates.Case) -> None:
     """All gates, right before the eviction; a sibling that was lost since the drain brings this tablet back at once."""
     try:
-        session.require(gates.REPLACE, case)
+        session.require(gates.REPLACE, case, acting=True)
     except StepFailure as failure:
         if session.alias in session.drained_by_us and case.tablet.type == TabletType.DRAINED:
             failure.state = session.put_back(session.drained_by_us[session.alias], "a gate turned red")

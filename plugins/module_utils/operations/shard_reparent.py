@@ -93,7 +93,7 @@ def _reparent(session: Session, claims: tuple[Claim, ...], shard: Shard, before:
         case = session.fresh_case()
         candidate = _choose(session, case)
         case = _of_reparent(session, case, candidate)
-        session.require(gates.REPARENT, case)
+        session.require(gates.REPARENT, case, acting=True)
     if candidate is None:
         raise session.failure("the shard has no candidate", gate="candidate_is_fit")
     counters = _buffer_counters(session)

@@ -42,11 +42,11 @@ def run(session: Session) -> dict[str, Any]:
     """Drain one tablet. Raises StepFailure; a tablet that does not get idle in time is put back first."""
     with session.failing():
         session.locate()
+        entry = session.entry
         with session.phases.phase("look"):
-            case = session.fresh_case()
+            case = session.fresh_case(canary=not entry.in_flight)
         tablet, pod = case.tablet, session.pod_of(case.tablet)
         before = describe(tablet, pod)
-        entry = session.entry
         if entry.in_flight and pod is not None and entry.pod_uid and pod.uid != entry.pod_uid:
             return session.result(False, before, before, note="its Pod was replaced already")
         if tablet.type == TabletType.DRAINED and session.alias in session.drained_by_us:
@@ -71,7 +71,7 @@ def run(session: Session) -> dict[str, Any]:
             waited = _wait_transactions(session, pod)
         with session.phases.phase("gates"):
             case = case if session.still_good(case) else session.fresh_case()
-            session.require(gates.DRAIN, case)
+            session.require(gates.DRAIN, case, acting=True)
         tablet, pod = case.tablet, case.tablet.pod
         if pod is None or tablet.mysqld is None or case.wanted is None:
             raise session.failure("its Pod, its mysqld or its owner's revision is not known", gate="owner_is_supported")

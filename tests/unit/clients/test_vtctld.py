@@ -450,6 +450,41 @@ def test_what_runs_in_the_shard_is_not_asked_for_by_itself(tmp_path: Path) -> No
     assert shell(tmp_path).shard_records("commerce", "-80").work == NOT_ASKED
 
 
+WRITES = """
+  *"--action-timeout 1.5s ExecuteFetchAsDBA --json zone1-0000000101 INSERT INTO _vt.semisync_heartbeat "*)
+    echo "$*" >>"$0.written"; ANSWER;;
+  *) echo"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "canary"),
+    [
+        ("echo '{}'", ""),
+        (
+            "echo 'E1124 rpc error: code = DeadlineExceeded desc = context deadline exceeded' >&2; exit 1",
+            "not within 1.5 s",
+        ),
+        ("echo 'E1124 desc = rpc error: code = Unknown desc = super-read-only' >&2; exit 1", "super-read-only"),
+    ],
+)
+def test_the_script_writes_one_canary_on_the_primary_and_says_why_it_was_not_acknowledged(
+    tmp_path: Path, answer: str, canary: str
+) -> None:
+    code = VTCTLDCLIENT.replace("  *) echo", WRITES.lstrip("\n").replace("ANSWER", answer))
+    records = shell(tmp_path, code).shard_records("commerce", "-80", statuses=False, durability=False, canary=True)
+    assert records.canary == canary
+    assert (tmp_path / "vtctldclient.sh.written").read_text().count("INSERT") == 1
+
+
+def test_the_script_writes_nothing_where_it_is_not_known_who_is_primary_or_nobody_asked(tmp_path: Path) -> None:
+    code = VTCTLDCLIENT.replace("  *) echo", WRITES.lstrip("\n").replace("ANSWER", "echo '{}'"))
+    assert shell(tmp_path, code).shard_records("commerce", "-80").canary is None
+    two = code.replace("commerce -80 replica", "commerce -80 primary")
+    canary = shell(tmp_path, two).shard_records("commerce", "-80", canary=True).canary
+    assert "not one tablet of type PRIMARY" in str(canary)
+    assert not (tmp_path / "vtctldclient.sh.written").exists()
+
+
 @pytest.mark.parametrize(
     ("blocks", "error"),
     [

@@ -26,6 +26,7 @@ class Fault:
     breaks: Callable[[World], Any] = lambda _world: None
     params: dict[str, Any] = field(default_factory=dict)
     first: str = ""  # the gate that is named first where this one is never red alone
+    in_check_mode: bool = True  # whether it is seen without a write
 
     def is_named_by(self, failure: StepFailure) -> bool:
         """Whether the failure names the gate, and says why."""
@@ -144,6 +145,13 @@ ANY_ACT = (
     ),
     Fault(
         "no_traffic_switch_under_way", "MoveTables SwitchTraffic", "being switched: move_customers Stopped", _switching
+    ),
+    Fault(
+        "canary_write_is_acked",
+        "those that look like ackers do not acknowledge",
+        "was not acknowledged: not within 1.5 s",
+        lambda w: setattr(w, "acks", False),
+        in_check_mode=False,
     ),
 )
 
