@@ -118,6 +118,7 @@ class Tablet:
     mysql_hostname: str = ""
     mysql_port: int = 0
     primary_term_start: str = ""  # RFC 3339, empty for other types
+    tags: frozenset[tuple[str, str]] = frozenset()
     pod: Pod | None = None
     mysqld: Mysqld | None = None
     mysqld_error: str = ""
@@ -135,11 +136,48 @@ class Route:
 
 
 @dataclass(frozen=True)
+class ShardFilter:
+    """One C(keyspace|shard) of a vtgate's --tablet-filters: that shard, or every shard within that key range."""
+
+    keyspace: str
+    shard: str
+
+    @classmethod
+    def parse(cls, text: str) -> ShardFilter:
+        """Raises ValueError where a vtgate would not start with it."""
+        keyspace, bar, shard = text.partition("|")
+        if not bar or "|" in shard:
+            raise ValueError(f"not a tablet filter (keyspace|shard): {text!r}")
+        key_range(shard)
+        return cls(keyspace, shard.lower() if "-" in shard else shard)
+
+    def includes(self, keyspace: str, shard: str) -> bool:
+        """As FilterByShard.IsIncluded (go/vt/discovery/topology_watcher.go)."""
+        if keyspace != self.keyspace:
+            return False
+        ours, theirs = key_range(self.shard), key_range(shard)
+        if ours is None or theirs is None:
+            return shard == self.shard
+        open_ended = not ours[1]
+        return ours[0] <= theirs[0] and (open_ended or (bool(theirs[1]) and theirs[1] <= ours[1]))
+
+
+def key_range(shard: str) -> tuple[bytes, bytes] | None:
+    """A shard name's first key and the key after its last, trailing zeros dropped; None for a name that is no range. Raises ValueError."""
+    start, dash, end = shard.partition("-")
+    if not dash:
+        return None
+    return bytes.fromhex(start).rstrip(b"\0"), bytes.fromhex(end).rstrip(b"\0")
+
+
+@dataclass(frozen=True)
 class VtgateSettings:
     """The flags of a vtgate that a roll depends on. Durations in seconds; defaults are Vitess' own."""
 
     cells_to_watch: frozenset[str] = frozenset()
     keyspaces_to_watch: frozenset[str] = frozenset()
+    tablet_filters: frozenset[ShardFilter] = frozenset()
+    tablet_filter_tags: frozenset[tuple[str, str]] = frozenset()
     tablet_refresh_interval_s: float = 60.0
     buffer_enabled: bool = False
     buffer_window_s: float = 10.0
@@ -164,10 +202,20 @@ class Vtgate:
         return tuple(route for route in self.routes if route.alias == alias)
 
     def should_see(self, tablet: Tablet) -> bool:
-        """Whether its watched cells and keyspaces include the tablet; no list means all."""
-        cells = self.settings.cells_to_watch
-        keyspaces = self.settings.keyspaces_to_watch
-        return (not cells or tablet.alias.cell in cells) and (not keyspaces or tablet.keyspace in keyspaces)
+        """Whether its flags let it watch the tablet: cell, keyspace, shard and tags. No list means all.
+
+        As NewVTGateHealthCheckFilters (go/vt/discovery/healthcheck.go); a tablet must match one filter and every tag.
+        """
+        flags = self.settings
+        return (
+            (not flags.cells_to_watch or tablet.alias.cell in flags.cells_to_watch)
+            and (not flags.keyspaces_to_watch or tablet.keyspace in flags.keyspaces_to_watch)
+            and (
+                not flags.tablet_filters
+                or any(one.includes(tablet.keyspace, tablet.shard) for one in flags.tablet_filters)
+            )
+            and flags.tablet_filter_tags <= tablet.tags
+        )
 
 
 @dataclass(frozen=True)

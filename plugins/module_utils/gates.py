@@ -433,6 +433,9 @@ def candidate_problems(case: Case, candidate: Tablet) -> list[str]:
     if errant := errant_problem(candidate, case.primary):
         problems.append(errant)
     problems.extend(away_reasons(case.shard, candidate))
+    blind = [v.name for v in case.shard.live_vtgates if v.should_see(case.tablet) and not v.should_see(candidate)]
+    if blind:
+        problems.append(f"{', '.join(blind)} would not see it (cells, keyspaces or tablets to watch)")
     if case.wanted is not None and not case.wanted.met_by(candidate.pod):
         problems.append(NOT_AS_WANTED)
     return problems
@@ -443,7 +446,7 @@ def buffering_covers_reparent(case: Case) -> Verdict:
     problems = []
     for vtgate in case.shard.live_vtgates:
         settings = vtgate.settings
-        if vtgate.error:
+        if vtgate.error or not any(vtgate.should_see(tablet) for tablet in case.shard.tablets):
             continue
         window = min(settings.buffer_window_s, settings.buffer_max_failover_s)
         if not settings.buffer_enabled:

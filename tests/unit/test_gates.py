@@ -772,6 +772,17 @@ def test_refuses_a_candidate_with_an_errant_gtid() -> None:
     assert is_red(gates.candidate_is_fit, case, "errant GTID")
 
 
+@proves_red(gates.candidate_is_fit)
+def test_refuses_a_candidate_that_a_vtgate_of_the_primary_would_not_see() -> None:
+    case = a_reparent_case()
+    watched = tuple(
+        replace(t, tags=frozenset({("pool", "a")})) if t.alias == PRIMARY else t for t in case.shard.tablets
+    )
+    settings = replace(BUFFERING, tablet_filter_tags=frozenset({("pool", "a")}))
+    case = replace(case, shard=seen_by(replace(case.shard, tablets=watched), "vtgate-1", settings=settings))
+    assert is_red(gates.candidate_is_fit, case, "vtgate-1 would not see it")
+
+
 def test_a_candidate_that_the_roll_would_have_replaced_before_is_deferred_in_check_mode() -> None:
     case = a_reparent_case(a_tablet(REPLICA), predicted=frozenset({REPLICA}))
     assert gates.candidate_is_fit(case).ok is None
@@ -846,6 +857,13 @@ def test_a_vtgate_may_name_the_shard_or_its_keyspace_as_buffered() -> None:
         case = a_reparent_case()
         case = replace(case, shard=seen_by(case.shard, "vtgate-1", settings=settings))
         assert is_green(gates.buffering_covers_reparent, case)
+
+
+def test_a_vtgate_that_watches_no_tablet_of_the_shard_need_not_buffer_it() -> None:
+    elsewhere = VtgateSettings(keyspaces_to_watch=frozenset({"customer"}))
+    case = a_reparent_case()
+    case = replace(case, shard=seen_by(case.shard, "vtgate-1", settings=elsewhere, routes=()))
+    assert is_green(gates.buffering_covers_reparent, case)
 
 
 @proves_red(gates.buffering_covers_reparent)

@@ -372,6 +372,7 @@ def parse_tablet(record: dict[str, Any]) -> Tablet:
         mysql_hostname=str(record.get("mysql_hostname") or ""),
         mysql_port=int(record.get("mysql_port") or 0),
         primary_term_start=parse_time(record.get("primary_term_start_time")),
+        tags=frozenset((str(key), str(value)) for key, value in (record.get("tags") or {}).items()),
     )
 
 

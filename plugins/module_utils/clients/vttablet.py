@@ -17,6 +17,8 @@ from .kubernetes import KubernetesClient
 
 # The pools that client requests use (facts: /debug/vars of v23 and v24). A missing one is red.
 SERVING_POOLS = ("ConnPoolInUse", "StreamConnPoolInUse", "TransactionPoolInUse", "FoundRowsPoolInUse")
+# Flags that hold a list: given twice they add up, of any other the last one counts (pflag's StringSlice).
+ADD_UP = ("keyspaces-to-watch", "tablet-filters")
 TRANSACTION_POOLS = ("TransactionPoolInUse", "FoundRowsPoolInUse")
 
 
@@ -97,7 +99,8 @@ def parse_flags(words: list[str]) -> dict[str, str]:
                 position += 1
             else:
                 value = "true"
-        flags[name.replace("_", "-")] = value
+        name = name.replace("_", "-")
+        flags[name] = f"{flags[name]},{value}" if name in ADD_UP and name in flags else value
     return flags
 
 

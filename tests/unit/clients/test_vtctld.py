@@ -129,6 +129,11 @@ def test_a_tablet_that_shut_down_has_a_blank_address() -> None:
     assert (tablet.hostname, tablet.mysql_port, tablet.primary_term_start) == ("", 0, "")
 
 
+def test_a_tablets_tags_are_those_of_its_record() -> None:
+    assert parse_tablet({**RECORD, "tags": {"pool": "web"}}).tags == {("pool", "web")}
+    assert parse_tablet({**RECORD, "tags": None}).tags == frozenset()
+
+
 def test_a_record_without_an_alias_is_an_error() -> None:
     with pytest.raises(EdgeError, match="without an alias"):
         parse_tablet({"keyspace": "commerce"})
