@@ -53,7 +53,7 @@ class Case:
 
     drained_by_us: original types by alias, from the journal. accept_drained, accept_no_route: aliases the operator accepted.
     predicted: aliases that the roll's earlier steps would have replaced (check mode). batch: aliases that the play runs together.
-    now: monotonic. backup_running: the tablet's own vttablet says so.
+    now: monotonic. reparent_limit_s: the sum of a reparent's time-outs. backup_running: the tablet's own vttablet says so.
     """
 
     shard: Shard
@@ -64,7 +64,7 @@ class Case:
     place: Place | None = None
     candidate: Alias | None = None
     max_lag_s: float = 10.0
-    wait_replicas_timeout_s: float = 4.0
+    reparent_limit_s: float = 9.5
     drained_by_us: Mapping[Alias, TabletType] = field(default_factory=dict)
     accept_drained: frozenset[Alias] = frozenset()
     accept_no_route: frozenset[Alias] = frozenset()
@@ -442,7 +442,10 @@ def candidate_problems(case: Case, candidate: Tablet) -> list[str]:
 
 
 def buffering_covers_reparent(case: Case) -> Verdict:
-    """Every vtgate buffers the shard's writes, for longer than the reparent's time-outs may add up to."""
+    """Every vtgate that watches the shard buffers its writes for longer than the reparent's time-outs add up to.
+
+    --wait-replicas-timeout bounds the waits inside the command, --action-timeout the command; one may begin at the other's end.
+    """
     problems = []
     for vtgate in case.shard.live_vtgates:
         settings = vtgate.settings
@@ -456,9 +459,9 @@ def buffering_covers_reparent(case: Case) -> Verdict:
             and not {case.shard.keyspace, str(case.shard)} & settings.buffer_keyspace_shards
         ):
             problems.append(f"{vtgate.name} does not buffer {case.shard} (--buffer-keyspace-shards)")
-        elif case.wait_replicas_timeout_s >= window:
+        elif case.reparent_limit_s >= window:
             problems.append(
-                f"{vtgate.name} buffers for {window:.0f} s, the reparent may wait {case.wait_replicas_timeout_s:.0f} s"
+                f"{vtgate.name} buffers for {window:g} s, the reparent's time-outs add up to {case.reparent_limit_s:g} s"
             )
     return _verdict(buffering_covers_reparent, problems, "every vtgate buffers")
 

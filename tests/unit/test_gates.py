@@ -872,7 +872,7 @@ def test_a_vtgate_that_watches_no_tablet_of_the_shard_need_not_buffer_it() -> No
     [
         ({"buffer_enabled": False}, "vtgate-1 does not buffer (--enable-buffer)"),
         ({"buffer_keyspace_shards": frozenset({"commerce/80-"})}, "vtgate-1 does not buffer commerce/-80"),
-        ({"buffer_window_s": 4.0}, "vtgate-1 buffers for 4 s, the reparent may wait 4 s"),
+        ({"buffer_window_s": 9.5}, "vtgate-1 buffers for 9.5 s, the reparent's time-outs add up to 9.5 s"),
         ({"buffer_max_failover_s": 3.0}, "vtgate-1 buffers for 3 s"),
     ],
     ids=["not at all", "another shard", "window", "max failover"],

@@ -156,7 +156,7 @@ class Vtctld:
     def run(self, *arguments: str, timeout_s: float | None = None) -> str:
         """Raises Refused (its own words), Unreachable, OutcomeUnknown."""
         limit = timeout_s or self.timeout_s
-        return self._transport.run(["--action-timeout", f"{limit:.0f}s", *arguments], limit + SLACK_S)
+        return self._transport.run(["--action-timeout", f"{limit:g}s", *arguments], limit + SLACK_S)
 
     def shard_records(
         self,

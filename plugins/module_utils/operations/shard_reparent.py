@@ -28,6 +28,9 @@ COUNTERS = (
     "BufferRequestsSkipped",
     "BufferLastFailoverDurationMs",
 )
+# vtctld gives up at its time limit; a promotion that it has sent, or the undoing of the demotion, goes on in the vttablet
+# (go/vt/vtctl/reparentutil/planned_reparenter.go undoes with a context of its own).
+AFTER_DEADLINE_S = 5.0
 PROBLEM_COUNTERS = ("BufferRequestsEvicted", "BufferRequestsSkipped")
 
 
@@ -40,8 +43,8 @@ def argument_spec() -> dict[str, Any]:
         "transaction_limit": {"type": "float", "default": 2.0},
         "transaction_wait": {"type": "float", "default": 60.0},
         "new_primary": {"type": "str"},
-        "wait_replicas_timeout": {"type": "float", "default": 4.0},
-        "reparent_timeout": {"type": "float", "default": 30.0},
+        "wait_replicas_timeout": {"type": "float", "default": 3.0},
+        "reparent_timeout": {"type": "float", "default": 6.5},
         "agree_timeout": {"type": "float", "default": 60.0},
         "keyspace_wait": {"type": "float", "default": 120.0, "no_log": False},
     }
@@ -113,6 +116,8 @@ def _reparent(session: Session, claims: tuple[Claim, ...], shard: Shard, before:
             )
         except (OutcomeUnknown, Refused) as error:
             may_go_on = ends - session.clock.monotonic() if isinstance(error, OutcomeUnknown) else 0.0
+            if "deadline" in str(error).lower():
+                may_go_on = AFTER_DEADLINE_S
             _prove_recorded(session, candidate, error, may_go_on)
         session.state = f"{candidate} was made primary; not every vtgate was seen to agree"
     with session.phases.phase("every vtgate agrees"):
@@ -186,7 +191,8 @@ def _choose(session: Session, case: gates.Case) -> Alias | None:
 
 def _of_reparent(session: Session, case: gates.Case, candidate: Alias | None) -> gates.Case:
     """The case with what only a reparent needs."""
-    return replace(case, candidate=candidate, wait_replicas_timeout_s=session.params["wait_replicas_timeout"])
+    limit = session.params["wait_replicas_timeout"] + session.params["reparent_timeout"]
+    return replace(case, candidate=candidate, reparent_limit_s=limit)
 
 
 def _wait_buffer_gap(session: Session, shard: Shard) -> None:

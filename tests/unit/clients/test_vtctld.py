@@ -290,11 +290,11 @@ def test_every_command_has_a_time_limit_on_both_sides() -> None:
 
 def test_a_reparent_names_shard_new_and_expected_primary_and_waits_for_replicas() -> None:
     printer = Printer("")
-    a_vtctld(printer).planned_reparent("commerce", "-80", REPLICA, PRIMARY, 4.0, timeout_s=30.0)
+    a_vtctld(printer).planned_reparent("commerce", "-80", REPLICA, PRIMARY, 4.0, timeout_s=6.5)
     assert printer.asked == [
         [
             "--action-timeout",
-            "30s",
+            "6.5s",
             "PlannedReparentShard",
             "commerce/-80",
             "--new-primary",
@@ -305,7 +305,7 @@ def test_a_reparent_names_shard_new_and_expected_primary_and_waits_for_replicas(
             "4s",
         ]
     ]
-    assert printer.limits[0] > 30.0
+    assert printer.limits[0] > 6.5
 
 
 def test_a_type_is_changed_by_its_lower_case_name() -> None:

@@ -283,7 +283,7 @@ REPARENT_FAULTS = (
     Fault(
         "buffering_covers_reparent",
         "one buffers too short",
-        "buffers for 2 s, the reparent may wait 4 s",
+        "buffers for 2 s, the reparent's time-outs add up to 9.5 s",
         _buffers(buffer_window="2s"),
     ),
     Fault("no_migration_running", "an OnlineDDL runs", "OnlineDDL: 0f3c running", _migrating),

@@ -16,7 +16,7 @@ from ansible_collections.vtops.vitess.tests.unit.operations.faults import REPARE
 
 PRS = (
     "PlannedReparentShard commerce/-80 --new-primary zone1-0000000102 --expected-primary zone1-0000000101"
-    " --wait-replicas-timeout 4s"
+    " --wait-replicas-timeout 3s"
 )
 KEYSPACE = labels.keyspace_lease("commerce")
 
@@ -247,9 +247,27 @@ def test_a_reparent_whose_answer_was_lost_and_that_never_comes_is_a_failure_afte
     world.fail("PlannedReparentShard", OutcomeUnknown("the stream was cut"))
     start = world.clock.now
     with pytest.raises(StepFailure) as failure:
-        run(world, reparent_timeout=20.0)
+        run(world, reparent_timeout=6.0)
     assert failure.value.gate == "reparent"
-    assert world.clock.now - start >= 20.0
+    assert world.clock.now - start >= 6.0
+
+
+def test_a_reparent_that_ran_into_its_time_limit_may_still_come(world: World) -> None:
+    world.before("PlannedReparentShard", lambda: world.clock.at(3.0, lambda: world.reparent("-80", REPLICA, PRIMARY)))
+    world.fail("PlannedReparentShard", Refused("rpc error: code = DeadlineExceeded", 1))
+    assert run(world)["after"]["primary"] == str(REPLICA)
+
+
+@pytest.mark.parametrize("given", [{"reparent_timeout": 7.0}, {"wait_replicas_timeout": 3.5}])
+def test_both_time_outs_of_the_reparent_count_against_the_smallest_buffer_window(
+    world: World, given: dict[str, float]
+) -> None:
+    """Each alone is below the window of 10 s; a vtgate of another window, or of another keyspace, does not widen it."""
+    world.vtgates[0].flags["buffer-window"] = "30s"
+    with pytest.raises(StepFailure, match="time-outs add up to 10 s") as failure:
+        run(world, **given)
+    assert failure.value.gate == "buffering_covers_reparent"
+    assert world.acts == []
 
 
 def test_the_first_failure_is_told_and_not_that_the_keyspace_could_not_be_released_after_it(world: World) -> None:
