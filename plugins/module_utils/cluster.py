@@ -12,19 +12,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TypeVar
 
-from . import labels
+from . import labels, place
 from .clients.kubernetes import Json, KubernetesClient
 from .clients.vtctld import Vtctld
 from .clients.vtgate import Endpoint, Login, VtgateClient
 from .clients.vttablet import Vttablet, VttabletVars
 from .errors import EdgeError, Refused, Unreachable
 from .fleet import Alias, Mysqld, Pod, Shard, Tablet, Vtgate
-from .gates import Place
 from .owners import Owner, stateful_set_refusal, unsupported
+from .place import Ground, Node, Place, Resources, Term
 from .waiting import Clock
 
 T = TypeVar("T")
 VTGATES_AT_ONCE = 16
+NODES_KEPT_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,7 @@ class Cluster:
         self._clock = clock
         self._durability: dict[str, str] = {}
         self._vtgates: dict[str, VtgateClient] = {}
+        self._nodes: tuple[float, tuple[Node, ...]] | None = None
 
     # -- the shard
 
@@ -174,20 +176,63 @@ class Cluster:
             self.kube.get(f"/apis/apps/v1/namespaces/{pod.namespace}/statefulsets/{pod.owner_name}")
         )
 
-    def place_for(self, pod: Pod) -> Place:
-        """Where the Pod's successor may go: a Ready, schedulable node that its volumes allow."""
-        nodes = self.kube.items("/api/v1/nodes")
-        allowed: set[str] | None = None
-        for name in pod.volume_claims:
-            claim = self.kube.get(f"/api/v1/namespaces/{pod.namespace}/persistentvolumeclaims/{name}")
-            volume_name = (claim.get("spec") or {}).get("volumeName")
-            if not volume_name:
-                return Place((), f"volume claim {name} is not bound")
-            terms = parse_volume_terms(self.kube.get(f"/api/v1/persistentvolumes/{volume_name}"))
-            if terms is not None:
-                fitting = {node["metadata"]["name"] for node in nodes if any(_matches(term, node) for term in terms)}
-                allowed = fitting if allowed is None else allowed & fitting
-        return choose_place(nodes, allowed)
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, as they were at most NODES_KEPT_S ago."""
+        now = self._clock.monotonic()
+        if self._nodes is None or now - self._nodes[0] > NODES_KEPT_S:
+            self._nodes = now, tuple(place.parse_node(item) for item in self.kube.items("/api/v1/nodes"))
+        return self._nodes[1]
+
+    def ground_for(self, pod: Pod) -> Ground:
+        """The nodes and what the Pod's volumes say of them. What may not be read is in the result, with the verb."""
+        volumes: list[tuple[Term, ...]] = []
+        try:
+            nodes = self.nodes()
+            for name in pod.volume_claims:
+                claim = self.kube.get(f"/api/v1/namespaces/{pod.namespace}/persistentvolumeclaims/{name}")
+                volume_name = (claim.get("spec") or {}).get("volumeName")
+                if not volume_name:
+                    return Ground(refusal=f"volume claim {name} is not bound")
+                terms = place.parse_volume(self.kube.get(f"/api/v1/persistentvolumes/{volume_name}"))
+                if terms is not None:
+                    volumes.append(terms)
+        except Refused as error:
+            if error.status != 403:
+                raise
+            return Ground(refusal=f"where the new Pod could go is not known: {explain(error)}")
+        return Ground(nodes, tuple(volumes))
+
+    def place_on(self, ground: Ground, pod: Pod, owner: Owner) -> Place:
+        """Where the Pod's successor may go.
+
+        Other Pods are listed only for a successor that does not fit into what this one leaves: node by node, this one's
+        first, until one has room. Where they may not be listed, that is said and room is not compared.
+        """
+        nodes, refusal = place.fitting(ground, owner.needs)
+        asks = owner.needs.requests
+        names = tuple(sorted(node.name for node in nodes))
+        if refusal or (pod.node in names and place.covered_by(asks, pod.requests)):
+            return Place(names, refusal)
+        short: list[str] = []
+        for node in sorted(nodes, key=lambda node: (node.name != pod.node, node.name)):
+            try:
+                problem = place.lacking(node, asks, self.requested_on(node.name, but=pod.uid))
+            except Refused as error:
+                if error.status != 403:
+                    raise
+                return Place(names, note=f"whether there is room was not compared: {explain(error)}")
+            if not problem:
+                return Place((node.name,))
+            short.append(problem)
+        return Place((), place.summary(short))
+
+    def requested_on(self, node: str, but: str) -> Resources:
+        """What the Pods of a node reserve, all namespaces, but one Pod (by uid)."""
+        fields = f"spec.nodeName={node},status.phase!=Succeeded,status.phase!=Failed"
+        items = self.kube.items("/api/v1/pods", fields=fields)
+        return place.total(
+            place.parse_requests(item.get("spec") or {}) for item in items if item["metadata"]["uid"] != but
+        )
 
     def label_volume(self, pod: Pod, alias: Alias) -> None:
         """Write the alias on the Pod's volume claims, so that the tablet can be found when it is dead (design section 5)."""
@@ -284,6 +329,7 @@ def parse_pod(item: Json) -> Pod:
             for v in spec.get("volumes") or []
             if "persistentVolumeClaim" in v
         ),
+        requests=place.parse_requests(spec),
         trouble=_trouble(status),
     )
 
@@ -325,55 +371,9 @@ def parse_stateful_set(item: Json) -> Owner:
         generation=int(meta.get("generation") or 0),
         observed_generation=int(status.get("observedGeneration") or 0),
         images=_images(spec["template"].get("spec") or {}),
+        needs=place.parse_needs(spec["template"].get("spec") or {}),
         refusal=stateful_set_refusal(str(meta["name"]), strategy, int(spec.get("replicas", 1))),
     )
-
-
-Term = list[Json]
-
-
-def parse_volume_terms(volume: Json) -> list[Term] | None:
-    """The node terms that a volume allows; None where it has none."""
-    terms = (((volume.get("spec") or {}).get("nodeAffinity") or {}).get("required") or {}).get("nodeSelectorTerms")
-    return None if terms is None else [list(term.get("matchExpressions") or []) for term in terms]
-
-
-def _matches(term: Term, node: Json) -> bool:
-    have = node["metadata"].get("labels") or {}
-    return all(_matches_expression(expression, have) for expression in term)
-
-
-def _matches_expression(expression: Json, have: dict[str, str]) -> bool:
-    key, values = expression["key"], expression.get("values") or []
-    match expression["operator"]:
-        case "In":
-            return have.get(key) in values
-        case "NotIn":
-            return have.get(key) not in values
-        case "Exists":
-            return key in have
-        case "DoesNotExist":
-            return key not in have
-    return False
-
-
-def choose_place(nodes: list[Json], allowed: set[str] | None) -> Place:
-    """The nodes that would take the Pod, or why none would."""
-    refusals, good = [], []
-    for node in nodes:
-        name = str(node["metadata"]["name"])
-        if allowed is not None and name not in allowed:
-            continue
-        conditions = {c["type"]: c["status"] for c in (node.get("status") or {}).get("conditions") or []}
-        if (node.get("spec") or {}).get("unschedulable"):
-            refusals.append(f"{name} is cordoned")
-        elif conditions.get("Ready") != "True":
-            refusals.append(f"{name} is not Ready")
-        else:
-            good.append(name)
-    if good:
-        return Place(tuple(sorted(good)))
-    return Place((), "; ".join(refusals) or "no node fits the tablet's volumes")
 
 
 def explain(error: EdgeError) -> str:

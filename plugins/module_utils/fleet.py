@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from .gtid import GtidSet
+from .place import Resources
 
 ALIAS = re.compile(r"^(?P<cell>[A-Za-z0-9_.][A-Za-z0-9_.-]*)-(?P<uid>\d{1,10})$")
 
@@ -74,6 +75,7 @@ class Pod:
     owner_name: str = ""
     images: tuple[tuple[str, str], ...] = ()  # container to image
     volume_claims: tuple[str, ...] = ()
+    requests: Resources = ()
     trouble: str = ""  # why a container does not start, in Kubernetes' own words
 
     def image(self, container: str) -> str:

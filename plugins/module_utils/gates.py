@@ -17,6 +17,7 @@ from typing import Any
 from . import durability, versions
 from .fleet import SERVING_TYPES, Alias, Shard, Tablet, TabletType, Vtgate, Work, away_reasons
 from .owners import Owner, Wanted
+from .place import Place
 
 TOPOLOGY_EVIDENCE_S = 2.0
 VTGATE_EVIDENCE_S = 10.0
@@ -37,14 +38,6 @@ class Verdict:
             "verdict": {True: "pass", False: "fail", None: "deferred"}[self.ok],
             "reason": self.reason,
         }
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the new Pod may go: nodes that its volumes allow, and why none of them would take it (empty if one would)."""
-
-    nodes: tuple[str, ...] = ()
-    refusal: str = ""
 
 
 @dataclass(frozen=True)
@@ -371,10 +364,11 @@ def version_step_is_allowed(case: Case) -> Verdict:
 
 
 def new_pod_has_a_place(case: Case) -> Verdict:
-    """A node that the tablet's volumes allow is Ready and takes Pods (vitess#11662: a Pod Pending for an hour)."""
+    """A node that the tablet's volumes allow would take the new Pod and has room for it (vitess#11662: a Pod Pending for an hour)."""
     if case.place is None:
         return _verdict(new_pod_has_a_place, "it is not known where the new Pod could go", "")
-    return _verdict(new_pod_has_a_place, case.place.refusal, ", ".join(case.place.nodes))
+    fine = ", ".join(case.place.nodes) + (f"; {case.place.note}" if case.place.note else "")
+    return _verdict(new_pod_has_a_place, case.place.refusal, fine)
 
 
 def no_errant_gtid(case: Case) -> Verdict:

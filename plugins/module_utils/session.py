@@ -18,9 +18,10 @@ from .cluster import Cluster, explain, in_parallel, parse_timestamp
 from .errors import EdgeError, OutcomeUnknown, Refused, StepFailure
 from .executor import Process
 from .fleet import Alias, Pod, Shard, Tablet, TabletType
-from .gates import Case, Gate, Place, Verdict
+from .gates import Case, Gate, Verdict
 from .options import aliases
 from .owners import Owner, Wanted
+from .place import Place
 from .waiting import Clock, Look, Report, Waiter, WaitTimeout
 
 UNCHANGED = "nothing was changed"
@@ -237,12 +238,13 @@ class Session:
             if pod is not None:
                 reads: list[Callable[[], Any]] = [
                     partial(self.cluster.owner_of, pod),
-                    partial(self.cluster.place_for, pod),
+                    partial(self.cluster.ground_for, pod),
                 ]
                 # After the eviction was intended its vttablet may be gone; who it is was proved before.
                 if tablet.pod is not None and tablet.pod.ready and not self.removal_intended:
                     reads.append(partial(self.cluster.confirm_identity, tablet))
-                owner, place, said = [*in_parallel(reads), None][:3]
+                owner, ground, said = [*in_parallel(reads), None][:3]
+                place = self.cluster.place_on(ground, pod, owner)
             case = replace(self.case(shard, owner, place), backup_running=said is not None and said.backup_running)
             last[:] = [case]
             unacked += bool(shard.canary)

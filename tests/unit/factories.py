@@ -22,9 +22,10 @@ from ansible_collections.vtops.vitess.plugins.module_utils.fleet import (
     VtgateSettings,
     Work,
 )
-from ansible_collections.vtops.vitess.plugins.module_utils.gates import Case, Place
+from ansible_collections.vtops.vitess.plugins.module_utils.gates import Case
 from ansible_collections.vtops.vitess.plugins.module_utils.gtid import GtidSet
 from ansible_collections.vtops.vitess.plugins.module_utils.owners import Owner, Wanted
+from ansible_collections.vtops.vitess.plugins.module_utils.place import Place
 
 PRIMARY = Alias("zone1", 101)
 REPLICA = Alias("zone1", 102)

@@ -439,7 +439,10 @@ def a_node(name: str) -> Json:
     return {
         "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
         "spec": {},
-        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"},
+        },
     }
 
 
@@ -485,7 +488,10 @@ class FakeKubernetes(KubernetesClient):
     def _answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
         for pattern, handler in self._routes():
             if match := re.fullmatch(pattern, f"{method} {path}"):
-                return handler(*match.groups(), **({"query": query} if handler == self._pods else {"body": body}))
+                return handler(
+                    *match.groups(),
+                    **({"query": query} if handler in (self._pods, self._pods_of_node) else {"body": body}),
+                )
         raise AssertionError(f"the fake has no {method} {path}")
 
     def _routes(self) -> list[tuple[str, Callable[..., Any]]]:
@@ -507,6 +513,7 @@ class FakeKubernetes(KubernetesClient):
                 r"GET /apis/apps/v1/namespaces/vitess/statefulsets/([\w.-]+)",
                 lambda name, body: found(world.stateful_sets, name),
             ),
+            (r"GET /api/v1/pods", self._pods_of_node),
             (r"GET /api/v1/nodes", lambda body: {"items": list(world.nodes.values())}),
             (
                 r"GET /api/v1/namespaces/vitess/persistentvolumeclaims/([\w.-]+)",
@@ -519,6 +526,10 @@ class FakeKubernetes(KubernetesClient):
     def _pods(self, query: dict[str, str]) -> Json:
         key, _equals, value = query["labelSelector"].partition("=")
         return {"items": [p for p in self.world.pods.values() if p["metadata"]["labels"].get(key) == value]}
+
+    def _pods_of_node(self, query: dict[str, str]) -> Json:
+        node = query["fieldSelector"].partition(",")[0].partition("=")[2]
+        return {"items": [p for p in self.world.pods.values() if p["spec"].get("nodeName") == node]}
 
     def _patch_pod(self, name: str, body: Json) -> Json:
         pod = found(self.world.pods, name)

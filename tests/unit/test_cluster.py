@@ -12,8 +12,6 @@ import pytest
 
 from ansible_collections.vtops.vitess.plugins.module_utils import labels
 from ansible_collections.vtops.vitess.plugins.module_utils.cluster import (
-    _matches,
-    choose_place,
     explain,
     find_vtctld,
     in_parallel,
@@ -21,7 +19,6 @@ from ansible_collections.vtops.vitess.plugins.module_utils.cluster import (
     parse_pod,
     parse_stateful_set,
     parse_timestamp,
-    parse_volume_terms,
 )
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import (
     EdgeError,
@@ -29,9 +26,8 @@ from ansible_collections.vtops.vitess.plugins.module_utils.errors import (
     Refused,
     Unreachable,
 )
-from ansible_collections.vtops.vitess.plugins.module_utils.gates import Place
 from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING, a_pod
-from ansible_collections.vtops.vitess.tests.unit.fakes import World, a_node, a_stateful_set
+from ansible_collections.vtops.vitess.tests.unit.fakes import World, a_stateful_set
 
 POD = {
     "metadata": {
@@ -176,79 +172,13 @@ def test_a_stateful_set_whose_controller_never_saw_it_is_behind() -> None:
 # -- places
 
 
-def test_a_volume_without_node_affinity_may_go_anywhere() -> None:
-    assert parse_volume_terms({"spec": {}}) is None
-    assert parse_volume_terms({}) is None
-
-
-EXPRESSIONS = [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["worker-1"]}]
-
-
-def test_a_local_volume_names_its_node() -> None:
-    volume = {"spec": {"nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": EXPRESSIONS}]}}}}
-    assert parse_volume_terms(volume) == [EXPRESSIONS]
-
-
-@pytest.mark.parametrize(
-    ("operator", "values", "fits"),
-    [
-        ("In", ["worker-1"], True),
-        ("In", ["worker-2"], False),
-        ("NotIn", ["worker-2"], True),
-        ("NotIn", ["worker-1"], False),
-        ("Exists", [], True),
-        ("DoesNotExist", [], False),
-        ("Gt", ["1"], False),
-    ],
-)
-def test_a_node_fits_a_volumes_term_by_its_labels_and_not_by_an_operator_that_is_not_known(
-    operator: str, values: list[str], fits: bool
-) -> None:
-    term = [{"key": "kubernetes.io/hostname", "operator": operator, "values": values}]
-    assert _matches(term, a_node("worker-1")) is fits
-
-
-def test_every_expression_of_a_term_must_fit() -> None:
-    assert not _matches([*EXPRESSIONS, {"key": "zone", "operator": "Exists"}], a_node("worker-1"))
-
-
-def node(name: str, ready: str = "True", cordoned: bool = False) -> dict[str, Any]:
-    item = a_node(name)
-    item["status"]["conditions"][0]["status"] = ready
-    item["spec"] = {"unschedulable": True} if cordoned else {}
-    return item
-
-
-def test_the_place_is_every_ready_node_that_takes_pods() -> None:
-    nodes = [node("b"), node("a"), node("c", cordoned=True), node("d", ready="Unknown")]
-    assert choose_place(nodes, None) == Place(("a", "b"))
-
-
-def test_the_place_is_only_where_the_volume_is() -> None:
-    assert choose_place([node("a"), node("b")], {"b"}) == Place(("b",))
-
-
-@pytest.mark.parametrize(
-    ("nodes", "allowed", "refusal"),
-    [
-        ([node("a", cordoned=True), node("b")], {"a"}, "a is cordoned"),
-        ([node("a", ready="Unknown"), node("b")], {"a"}, "a is not Ready"),
-        ([node("a")], {"gone"}, "no node fits the tablet's volumes"),
-        ([node("a")], set(), "no node fits the tablet's volumes"),
-        ([], None, "no node fits the tablet's volumes"),
-    ],
-)
-def test_no_place_says_why(nodes: list[dict], allowed: set[str] | None, refusal: str) -> None:
-    assert choose_place(nodes, allowed) == Place((), refusal)
-
-
 def test_a_volume_claim_that_is_not_bound_has_no_place() -> None:
     world = World()
     world.claims["data-commerce-x-80-102"]["spec"] = {}
     cluster = world.cluster()
     pod = cluster.pod("vitess", "commerce-x-80-102")
     assert pod is not None
-    assert cluster.place_for(pod).refusal == "volume claim data-commerce-x-80-102 is not bound"
+    assert cluster.ground_for(pod).refusal == "volume claim data-commerce-x-80-102 is not bound"
 
 
 # -- a shard

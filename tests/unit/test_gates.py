@@ -23,9 +23,10 @@ from ansible_collections.vtops.vitess.plugins.module_utils.fleet import (
     VtgateSettings,
     Work,
 )
-from ansible_collections.vtops.vitess.plugins.module_utils.gates import Case, Place, Verdict
+from ansible_collections.vtops.vitess.plugins.module_utils.gates import Case, Verdict
 from ansible_collections.vtops.vitess.plugins.module_utils.gtid import GtidSet
 from ansible_collections.vtops.vitess.plugins.module_utils.owners import Wanted
+from ansible_collections.vtops.vitess.plugins.module_utils.place import Place
 from ansible_collections.vtops.vitess.tests.unit.factories import (
     BUFFERING,
     EXECUTED,

@@ -123,7 +123,9 @@ def _problems(
             alias=member.alias,
             now=clock.monotonic(),
             owner=member.owner,
-            place=cluster.place_for(member.pod) if member.pod else None,
+            place=cluster.place_on(cluster.ground_for(member.pod), member.pod, member.owner)
+            if member.pod and member.owner
+            else None,
             drained_by_us=in_flight,
             accept_drained=aliases(params["accept_drained"]),
             accept_no_route=accepted,
