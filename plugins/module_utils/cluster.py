@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import TypeVar
 
-from . import labels, place
+from . import identity, labels, place
 from .clients.kubernetes import Json, KubernetesClient
 from .clients.vtctld import Vtctld
 from .clients.vtgate import Endpoint, Login, VtgateClient
-from .clients.vttablet import Vttablet, VttabletVars
+from .clients.vttablet import Vttablet, VttabletVars, alias_of_command_line, parse_flags
 from .errors import EdgeError, Refused, Unreachable
 from .fleet import Alias, Mysqld, Pod, Shard, Tablet, Vtgate
 from .owners import Owner, stateful_set_refusal, unsupported
@@ -85,8 +86,8 @@ class Cluster:
         if records.durability is not None:
             self._durability[keyspace] = records.durability
         tablets = tuple(
-            _with_status(_with_pod(tablet, pods), records.statuses.get(tablet.alias) if mysqlds else None)
-            for tablet in sorted(records.tablets, key=lambda t: t.alias)
+            _with_status(tablet, records.statuses.get(tablet.alias) if mysqlds else None)
+            for tablet in self.with_pods(sorted(records.tablets, key=lambda t: t.alias), pods)
         )
         return Shard(
             keyspace=keyspace,
@@ -114,14 +115,15 @@ class Cluster:
                 Endpoint(name=address, host=host or address, port=int(port) if host else scope.vtgate_port)
             )
         if not endpoints:
-            for namespace in scope.vtgate_namespaces or (scope.namespace,):
+            namespaces = scope.vtgate_namespaces or (scope.namespace,)
+            for namespace in namespaces:
                 for item in self.kube.pods(namespace, scope.vtgate_selector):
                     pod = parse_pod(item)
                     if pod.phase in ("Succeeded", "Failed"):
                         continue
                     endpoints.append(
                         Endpoint(
-                            name=pod.name,
+                            name=pod.name if len(namespaces) == 1 else f"{namespace}/{pod.name}",
                             namespace=namespace,
                             pod=pod.name,
                             uid=pod.uid,
@@ -162,6 +164,30 @@ class Cluster:
             for namespace in scope.tablet_namespaces or (scope.namespace,)
             for item in self.kube.pods(namespace, scope.tablet_selector)
         )
+
+    def with_pods(self, tablets: Sequence[Tablet], pods: Sequence[Pod]) -> tuple[Tablet, ...]:
+        """The tablets with the Pods that they run in. Where addresses do not tell, the vttablets are asked who they are.
+
+        Raises EdgeError where two say that they are the same tablet.
+        """
+        found = identity.candidates(tablets, pods)
+        unclear = identity.contested(found)
+        answers = in_parallel([partial(self._says, pod) for pod in unclear])
+        found = identity.settled(found, {pod.uid: said for pod, said in zip(unclear, answers, strict=True)})
+        for alias, matches in found.items():
+            if len(matches) > 1:
+                names = ", ".join(f"{pod.namespace}/{pod.name}" for pod in matches)
+                raise EdgeError(f"{alias} is what {len(matches)} Pods say they are: {names}")
+        return tuple(
+            replace(tablet, pod=found[tablet.alias][0]) if found[tablet.alias] else tablet for tablet in tablets
+        )
+
+    def _says(self, pod: Pod) -> Alias | None:
+        """Who the vttablet in a Pod says it is; None where it does not answer."""
+        try:
+            return self.vttablet.vars(pod).alias
+        except EdgeError:
+            return None
 
     def pod(self, namespace: str, name: str) -> Pod | None:
         """One Pod by name, None if there is none."""
@@ -281,19 +307,6 @@ def in_parallel(calls: Sequence[Callable[[], T]]) -> list[T]:
         return [future.result() for future in [pool.submit(call) for call in calls]]
 
 
-def _with_pod(tablet: Tablet, pods: Sequence[Pod]) -> Tablet:
-    """The Pod at the tablet's address: by IP, or by the Pod's stable name. Two are an error."""
-    matches = [pod for pod in pods if is_at(pod, tablet.hostname)]
-    if len(matches) > 1:
-        raise EdgeError(f"{tablet.alias} matches {len(matches)} Pods: {', '.join(p.name for p in matches)}")
-    return replace(tablet, pod=matches[0]) if matches else tablet
-
-
-def is_at(pod: Pod, hostname: str) -> bool:
-    """Whether a tablet's address is this Pod's."""
-    return bool(hostname) and (pod.ip == hostname or hostname.partition(".")[0] == pod.name)
-
-
 def find_vtctld(kube: KubernetesClient, namespace: str, selector: str) -> tuple[str, str]:
     """Pod and container of a Ready vtctld. Raises Unreachable where there is none."""
     for item in kube.pods(namespace, selector):
@@ -330,8 +343,18 @@ def parse_pod(item: Json) -> Pod:
             if "persistentVolumeClaim" in v
         ),
         requests=place.parse_requests(spec),
+        alias=_alias(spec),
         trouble=_trouble(status),
     )
+
+
+def _alias(pod_spec: Json) -> Alias | None:
+    """The tablet that a container's command line names; None where a shell or a variable makes it up."""
+    for container in pod_spec.get("containers") or []:
+        words = [*(container.get("command") or []), *(container.get("args") or [])]
+        if found := alias_of_command_line(parse_flags([str(word) for word in words])):
+            return found
+    return None
 
 
 def _images(pod_spec: Json) -> tuple[tuple[str, str], ...]:

@@ -76,6 +76,7 @@ class Pod:
     images: tuple[tuple[str, str], ...] = ()  # container to image
     volume_claims: tuple[str, ...] = ()
     requests: Resources = ()
+    alias: Alias | None = None  # the tablet that its own command line names, None where that is not written out
     trouble: str = ""  # why a container does not start, in Kubernetes' own words
 
     def image(self, container: str) -> str:

@@ -167,12 +167,15 @@ class Session:
         """The tablet's Pod: at its address, or by the stable name that the journal kept (a blank address while it restarts)."""
         if tablet.pod is not None:
             return tablet.pod
-        name = self.entry.pod_name
-        for namespace in self.cluster.scope.tablet_namespaces or (self.cluster.scope.namespace,):
-            found = self.cluster.pod(namespace, name) if name else None
-            if found is not None:
-                return found
-        return None
+        entry, scope = self.entry, self.cluster.scope
+        if not entry.pod_name:
+            return None
+        namespaces = (entry.pod_namespace,) if entry.pod_namespace else scope.tablet_namespaces or (scope.namespace,)
+        found = [pod for pod in (self.cluster.pod(namespace, entry.pod_name) for namespace in namespaces) if pod]
+        found = [pod for pod in found if pod.alias in (None, self.alias)]
+        if len(found) > 1:
+            raise self.failure(f"its Pod {entry.pod_name} is in {len(found)} namespaces: narrow tablet_namespaces")
+        return found[0] if found else None
 
     def wanted(self, owner: Owner | None) -> Wanted | None:
         """What this tablet must be: as the caller says, else as the journal froze it, else what the owner's spec says now."""

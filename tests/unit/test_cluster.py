@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,6 @@ from ansible_collections.vtops.vitess.plugins.module_utils.cluster import (
     explain,
     find_vtctld,
     in_parallel,
-    is_at,
     parse_pod,
     parse_stateful_set,
     parse_timestamp,
@@ -26,7 +26,14 @@ from ansible_collections.vtops.vitess.plugins.module_utils.errors import (
     Refused,
     Unreachable,
 )
-from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING, a_pod
+from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias
+from ansible_collections.vtops.vitess.plugins.module_utils.identity import (
+    candidates,
+    contested,
+    is_at,
+    settled,
+)
+from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING, a_pod, a_tablet
 from ansible_collections.vtops.vitess.tests.unit.fakes import World, a_stateful_set
 
 POD = {
@@ -135,11 +142,47 @@ def test_a_time_is_rfc_3339(text: str, seconds: float) -> None:
         ("commerce-x-80-1.vttablet.vitess.svc.cluster.local", True),
         ("commerce-x-80-12.vttablet", False),
         ("10.0.0.50", False),
+        ("commerce-x-80-1.vttablet.other.svc.cluster.local", False),
+        ("commerce-x-80-1.vttablet", True),
         ("", False),
     ],
 )
 def test_a_tablets_address_is_a_pods_ip_or_its_stable_name(hostname: str, here: bool) -> None:
     assert is_at(parse_pod(POD), hostname) is here
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_pod_that_has_ended_is_at_no_address_although_it_keeps_its_ip(phase: str) -> None:
+    assert not is_at(parse_pod(changed(POD, "status", phase=phase)), "10.0.0.5")
+
+
+@pytest.mark.parametrize(
+    ("container", "alias"),
+    [
+        ({"args": ["--tablet-path=zone1-0000000102", "--port", "15000"]}, REPLICA),
+        ({"command": ["/vt/bin/vttablet", "--tablet_path", "zone1-102"]}, REPLICA),
+        ({"command": ["sh", "-c", "exec vttablet --tablet-path zone1-$((100 + 2))"]}, None),
+        ({"args": ["--tablet-path=$(CELL)-$(UID)"]}, None),
+        ({}, None),
+    ],
+)
+def test_a_pod_names_its_tablet_where_its_command_line_writes_it_out(container: dict[str, Any], alias: Any) -> None:
+    assert parse_pod(changed(POD, "spec", containers=[{"name": "vttablet", **container}])).alias == alias
+
+
+def test_a_pod_whose_command_line_names_another_tablet_is_not_at_this_ones_address() -> None:
+    mine = replace(a_pod(REPLICA), alias=REPLICA)
+    other = replace(a_pod(SIBLING, ip="10.0.0.102"), alias=SIBLING)
+    found = candidates([a_tablet(REPLICA)], [other, mine])
+    assert found == {REPLICA: (mine,)}
+    assert contested(found) == ()
+
+
+def test_pods_of_one_name_in_two_namespaces_are_contested() -> None:
+    here, there = a_pod(REPLICA), a_pod(REPLICA, namespace="other", uid="u", ip="10.0.0.9")
+    found = candidates([a_tablet(REPLICA, hostname=here.name)], [here, there])
+    assert contested(found) == (here, there)
+    assert settled(found, {here.uid: REPLICA, "u": Alias("zone9", 102)}) == {REPLICA: (here,)}
 
 
 def test_a_blank_address_is_not_the_pod_that_has_no_ip_yet() -> None:
@@ -226,11 +269,71 @@ def test_a_topology_or_kubernetes_that_does_not_answer_is_an_error_and_no_smalle
         world.cluster().read_shard("commerce", "-80")
 
 
-def test_two_pods_at_one_address_are_an_error_that_names_both() -> None:
+def with_pods(world: World) -> dict[Alias, str]:
+    shard = world.cluster().read_shard("commerce", "-80", vtgates=False)
+    return {tablet.alias: tablet.pod.name for tablet in shard.tablets if tablet.pod is not None}
+
+
+def test_of_two_pods_at_one_address_the_one_that_says_so_is_the_tablets() -> None:
+    """Two on the host's network, or an address that was given to another."""
+    world = World()
+    for alias in (REPLICA, SIBLING):
+        world.tablet(alias).hostname = "192.0.2.7"
+        world.pods[world.tablet(alias).pod]["status"]["podIP"] = "192.0.2.7"
+    assert with_pods(world) == {
+        PRIMARY: "commerce-x-80-101",
+        REPLICA: "commerce-x-80-102",
+        SIBLING: "commerce-x-80-103",
+    }
+
+
+def test_a_lost_tablets_address_that_was_given_to_another_is_not_the_lost_one() -> None:
+    world = World()
+    world.tablet(SIBLING).hostname = world.tablet(REPLICA).hostname
+    assert SIBLING not in with_pods(world)
+    assert with_pods(world)[REPLICA] == "commerce-x-80-102"
+
+
+def test_of_contested_pods_one_that_does_not_answer_is_nobodys() -> None:
+    world = World()
+    world.tablet(SIBLING).hostname = world.tablet(REPLICA).hostname
+    world.tablet(REPLICA).running = False
+    assert with_pods(world) == {PRIMARY: "commerce-x-80-101"}
+
+
+def test_two_pods_that_say_that_they_are_one_tablet_are_an_error_that_names_both() -> None:
     world = World()
     world.pods["commerce-x-80-103"]["status"]["podIP"] = "10.0.0.102"
-    with pytest.raises(EdgeError, match="matches 2 Pods: commerce-x-80-102, commerce-x-80-103"):
-        world.cluster().read_shard("commerce", "-80")
+    cluster = world.cluster()
+    cluster._says = lambda pod: REPLICA  # type: ignore[method-assign]
+    with pytest.raises(EdgeError, match="what 2 Pods say they are: vitess/commerce-x-80-102, vitess/commerce-x-80-103"):
+        cluster.read_shard("commerce", "-80")
+
+
+def test_nobody_is_asked_where_addresses_tell() -> None:
+    world = World()
+    asked: list[str] = []
+    world.before("proxy/debug/vars", lambda: asked.append("asked"), times=99)
+    with_pods(world)
+    assert asked == []
+
+
+def test_vtgates_of_one_name_in_two_namespaces_are_two() -> None:
+    world = World()
+    cluster = world.cluster()
+    cluster.scope = replace(cluster.scope, vtgate_namespaces=("vitess", "edge"))
+    items = list(world.pods.values())
+    cluster.kube.pods = lambda namespace, selector: [  # type: ignore[method-assign]
+        {
+            **item,
+            "metadata": {**item["metadata"], "namespace": namespace, "uid": f"{namespace}-{item['metadata']['uid']}"},
+        }
+        for item in items
+        if item["metadata"]["name"] == "vtgate-0"
+    ]
+    first = cluster.vtgates()
+    assert [client.endpoint.name for client in first] == ["vitess/vtgate-0", "edge/vtgate-0"]
+    assert [a is b for a, b in zip(first, cluster.vtgates(), strict=True)] == [True, True]
 
 
 def test_vtgates_are_listed_anew_at_each_look() -> None:

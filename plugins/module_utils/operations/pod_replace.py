@@ -67,7 +67,7 @@ def run(session: Session) -> dict[str, Any]:
                 _evict(session, pod)
             session.state = "it is DRAINED and its Pod was evicted"
         old_uid = entry.pod_uid or (pod.uid if pod else "")
-        namespace = pod.namespace if pod else session.cluster.scope.namespace
+        namespace = entry.pod_namespace or (pod.namespace if pod else session.cluster.scope.namespace)
         with session.phases.phase("pod stop and start"):
             new = _wait_new_pod(session, namespace, entry.pod_name or (pod.name if pod else ""), old_uid, wanted)
         session.did("replace")

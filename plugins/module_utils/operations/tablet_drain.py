@@ -79,6 +79,7 @@ def run(session: Session) -> dict[str, Any]:
             phases=entry.phases if entry.recent(session.clock.time()) else (),
             original_type=tablet.type,
             wanted=case.wanted.revision,
+            pod_namespace=pod.namespace,
             pod_name=pod.name,
             pod_uid=pod.uid,
             server_uuid=tablet.mysqld.server_uuid,

@@ -63,7 +63,12 @@ def run(session: Session) -> dict[str, Any]:
             return session.result(False, before, before, held=False, canary_reads=canaries)
         claim = session.hold()
         if not mine:
-            entry = Entry(original_type=original, pod_name=pod.name if pod else "", pod_uid=pod.uid if pod else "")
+            entry = Entry(
+                original_type=original,
+                pod_namespace=pod.namespace if pod else "",
+                pod_name=pod.name if pod else "",
+                pod_uid=pod.uid if pod else "",
+            )
         claim.intend(session.alias, entry, "readmit")
         session.state = f"it is {tablet.type}, its Pod is {pod.name if pod else 'not there'}"
         early: dict[str, Any] = {}
