@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from . import gates, labels
+from . import advice, gates, labels
 from .claim import Claim, ClaimHeld, ClaimLost, Claims, Entry, Holder, Journal
 from .cluster import Cluster, explain, in_parallel, parse_timestamp
 from .errors import EdgeError, OutcomeUnknown, Refused, StepFailure
@@ -94,7 +94,22 @@ class Session:
             reason=reason,
             gate=gate,
             state=state or self.state,
-            next_command=next_command or "run the same playbook again",
+            next_command=next_command or advice.look(gate, self.where),
+            resume_command=advice.resume(self.step, self.manual, self.where),
+        )
+
+    @property
+    def where(self) -> advice.Where:
+        """For the commands of a failure."""
+        scope = self.cluster.scope
+        return advice.Where(
+            alias=str(self.alias),
+            keyspace=self.keyspace,
+            shard=self.shard_name,
+            namespace=scope.namespace,
+            vtgate_selector=scope.vtgate_selector,
+            lease=self.lease_name,
+            taken=self.entry.in_flight,
         )
 
     @contextmanager
@@ -104,14 +119,8 @@ class Session:
             yield
         except WaitTimeout as error:
             raise self.failure(str(error)) from error
-        except ClaimHeld as error:
-            raise self.failure(
-                str(error), gate="claim", next_command="wait until it is released, or set claim_wait"
-            ) from error
-        except ClaimLost as error:
-            raise self.failure(
-                str(error), gate="claim", next_command="look who holds the claim: shard_claim with state=query"
-            ) from error
+        except (ClaimHeld, ClaimLost) as error:
+            raise self.failure(str(error), gate="claim") from error
         except EdgeError as error:
             raise self.failure(explain(error)) from error
 
@@ -127,7 +136,7 @@ class Session:
             if error.status in (401, 403):
                 raise
             raise self.failure(
-                f"the topology has no tablet {self.alias}: {error}", next_command="list the tablets: fleet_info"
+                f"the topology has no tablet {self.alias}: {error}", next_command="vtctldclient GetTablets"
             ) from error
         state = self.claims.read(self.lease_name)
         self._journal = state.journal if state else {}

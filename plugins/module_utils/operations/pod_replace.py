@@ -133,7 +133,7 @@ def _evict(session: Session, pod: Pod) -> None:
             str(error),
             gate="eviction",
             state=state,
-            next_command=f"kubectl -n {pod.namespace} get pdb; then run the same playbook again",
+            next_command=f"kubectl -n {pod.namespace} get pdb",
         ) from error
 
 

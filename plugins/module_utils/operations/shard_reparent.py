@@ -144,7 +144,7 @@ def _reparent(session: Session, claims: tuple[Claim, ...], shard: Shard, before:
             f"the reparent was done, but vtgates did not hold every request: {bad}",
             gate="buffer",
             state=f"{candidate} is primary, the shard serves",
-            next_command="look at those vtgates' buffer flags; the same playbook goes on",
+            next_command=f"look at the --buffer flags of {', '.join(sorted(bad))}",
         )
     return result
 
@@ -163,7 +163,6 @@ def _prove_recorded(session: Session, candidate: Alias, error: EdgeError, may_go
             f"PlannedReparentShard failed, {timeout.last_missing}: {error}",
             gate="reparent",
             state="the shard record names the old primary; vtorc repairs a half-done one",
-            next_command="run the same playbook again",
         ) from error
 
 

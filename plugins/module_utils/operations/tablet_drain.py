@@ -165,7 +165,8 @@ def _wait_idle(session: Session, pod: Pod, original: TabletType) -> None:
             str(error),
             gate="idle",
             state=state,
-            next_command="look at its live queries (/livequeryz), then run the same again",
+            next_command=f"kubectl get --raw '/api/v1/namespaces/{pod.namespace}/pods/{pod.name}:{session.cluster.vttablet.port}"
+            "/proxy/livequeryz/?format=json'",
         ) from error
 
 

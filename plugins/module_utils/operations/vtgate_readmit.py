@@ -236,6 +236,6 @@ def _canaries(session: Session, shard: Shard, tablet: Tablet) -> dict[str, int]:
         raise session.failure(
             f"a read through it failed: {error}",
             gate="canary",
-            next_command="kubectl logs of that vtgate; then run the same again",
+            next_command=f"kubectl -n {session.cluster.scope.namespace} logs -l {session.cluster.scope.vtgate_selector} --tail 50",
         ) from error
     return dict(zip((c.endpoint.name for c in clients), reads, strict=True))

@@ -244,7 +244,7 @@ def test_evaluates_the_gates_anew_after_waiting_for_transactions(world: World, b
 def test_refuses_a_tablet_that_the_topology_does_not_know(world: World) -> None:
     with pytest.raises(StepFailure, match="the topology has no tablet zone1-0000000999") as failure:
         world.run("tablet_drain", Alias("zone1", 999))
-    assert failure.value.next_command == "list the tablets: fleet_info"
+    assert failure.value.next_command == "vtctldclient GetTablets"
     assert world.calls == []
 
 
