@@ -150,7 +150,6 @@ class LeaseState:
     transitions: int
     holder: Holder | None
     journal: Journal
-    annotations: dict[str, str]
 
 
 class Claims:
@@ -354,5 +353,4 @@ def parse_lease(item: Json) -> LeaseState:
         transitions=int(spec.get("leaseTransitions") or 0),
         holder=holder,
         journal=journal_from_text(annotations.get(labels.JOURNAL, "")),
-        annotations=annotations,
     )

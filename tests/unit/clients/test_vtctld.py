@@ -176,7 +176,8 @@ def test_a_time_that_is_not_set_is_empty(record: Any) -> None:
     [({"keyspace": {"durability_policy": "semi_sync"}}, "semi_sync"), ({"keyspace": {}}, ""), ({}, "")],
 )
 def test_the_durability_policy_is_the_keyspaces(answer: Any, name: str) -> None:
-    assert a_vtctld(Printer(answer)).durability("commerce") == name
+    whole = {**parse_blocks(WHOLE), "durability": (0, json.dumps(answer))}
+    assert parse_shard_records(whole, "", True).durability == name
 
 
 # -- GetFullStatus
