@@ -24,7 +24,13 @@ description:
   - The process belongs to no task. It ends with O(state=stopped), at O(deadline), or when the ansible-playbook that
     started it ends. Its ledger grows line by line, so nothing is lost if it is killed.
   - The process runs where the module runs, so use it on the controller, or on a host that is like the clients.
+  - It knows vtgates by O(vtgates) only. The options that say how to reach a cluster are accepted and not used, so that
+    C(module_defaults) of C(group/vtops.vitess.vitess) fit a play that also runs the probe; O(login_user) and the
+    options beside it are used.
 options:
+  namespace:
+    description: Not used.
+    type: str
   state:
     description:
       - With V(started) the probe runs when the task returns. One that runs already in O(ledger) is left alone.
@@ -140,6 +146,9 @@ options:
     description: Seconds by which the servers' clocks may differ from that of the probe, for O(reparents).
     type: float
     default: 0
+extends_documentation_fragment:
+  - vtops.vitess.cluster
+  - vtops.vitess.attributes.actiongroup_vitess
 attributes:
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying target.
@@ -361,6 +370,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
+from ..module_utils.arguments import cluster_spec
 from ..module_utils.probe.ancestry import Process, playbook_above, process
 from ..module_utils.probe.load import Settings
 from ..module_utils.probe.process import READ_BACK, Plan, start, state_of, stop, summary
@@ -375,7 +385,13 @@ from ..module_utils.probe.vtgate import (
     rows_found,
 )
 
+# A play that sets the group's connection options once must be able to run the probe too.
+UNUSED: dict[str, dict[str, Any]] = {
+    name: {key: value for key, value in option.items() if key != "required"} for name, option in cluster_spec().items()
+}
+
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
+    **UNUSED,
     "state": {"type": "str", "choices": ["started", "stopped", "summary"], "default": "started"},
     "ledger": {"type": "path", "required": True},
     "vtgates": {"type": "list", "elements": "raw", "default": []},

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import labels
+from ..arguments import cluster_spec
 from ..claim import Entry, LeaseState, parse_lease
 from ..cluster import Cluster, parse_timestamp
 from ..fleet import Alias, Pod, Tablet
 from ..identity import is_at
-from ..options import cluster_spec
 from ..owners import Owner, Wanted
 from ..session import describe
 

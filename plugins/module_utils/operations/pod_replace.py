@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from .. import gates, labels
+from ..arguments import cluster_spec, roll_spec
 from ..claim import ClaimLost
 from ..errors import EdgeError, OutcomeUnknown, Refused, StepFailure
 from ..fleet import Pod, TabletType
-from ..options import cluster_spec, roll_spec
 from ..owners import Wanted
 from ..session import Session, describe
 from ..waiting import Look, WaitTimeout

@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from .. import gates, plan
+from ..arguments import cluster_spec
 from ..cluster import Cluster, parse_timestamp
 from ..durability import POLICIES
 from ..fleet import Alias, Shard, TabletType
-from ..options import aliases, cluster_spec
+from ..options import aliases
 from ..owners import Wanted
 from ..waiting import Clock
 from .fleet_info import Member, read_fleet

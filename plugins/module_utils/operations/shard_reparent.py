@@ -12,11 +12,11 @@ from functools import partial
 from typing import Any
 
 from .. import gates, labels
+from ..arguments import cluster_spec, roll_spec
 from ..claim import Claim
 from ..cluster import in_parallel
 from ..errors import EdgeError, OutcomeUnknown, Refused
 from ..fleet import Alias, Shard, Tablet, TabletType, not_routed_reasons
-from ..options import cluster_spec, roll_spec
 from ..session import UNCHANGED, Session, describe
 from ..waiting import Look, WaitTimeout
 from .tablet_drain import OPEN_TRANSACTIONS

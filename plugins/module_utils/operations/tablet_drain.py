@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .. import gates
+from ..arguments import cluster_spec, roll_spec
 from ..claim import ClaimLost, Entry
 from ..clients.vttablet import SERVING_POOLS, TRANSACTION_POOLS
 from ..errors import EdgeError
 from ..fleet import Pod, TabletType
-from ..options import cluster_spec, roll_spec
 from ..session import Session, describe
 from ..waiting import Look, WaitTimeout
 

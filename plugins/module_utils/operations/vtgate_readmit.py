@@ -11,12 +11,12 @@ from functools import partial
 from typing import Any
 
 from .. import durability, gates
+from ..arguments import cluster_spec, roll_spec
 from ..claim import Entry
 from ..cluster import in_parallel, of_tablets
 from ..errors import EdgeError
 from ..fleet import SERVING_TYPES, Shard, Tablet, TabletType, away_reasons, not_routed_reasons
 from ..gtid import GtidSet
-from ..options import cluster_spec, roll_spec
 from ..session import Session, describe
 from ..waiting import Look
 
