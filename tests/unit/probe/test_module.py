@@ -66,7 +66,13 @@ def test_the_probe_takes_the_options_that_a_play_sets_for_the_whole_group():
 def test_the_probe_needs_none_of_them():
     done = ArgumentSpecValidator(client_probe.ARGUMENT_SPEC).validate({"ledger": "/l"})
     assert done.error_messages == []
-    assert done.validated_parameters["login_user"] is None
+    assert done.validated_parameters["login_user"] == "vtops"
+
+
+def test_the_documentation_says_what_is_required():
+    documented = yaml.safe_load(client_probe.DOCUMENTATION)["options"]
+    assert documented["namespace"]["required"] is False
+    assert [name for name, option in client_probe.ARGUMENT_SPEC.items() if option.get("required")] == ["ledger"]
 
 
 def test_the_probe_imports_no_client_of_a_cluster():
