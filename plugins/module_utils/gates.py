@@ -526,6 +526,14 @@ REPARENT: tuple[Gate, ...] = (
 )
 
 
+# What an operator may accept by the tablet's alias, and the option that says so. No other gate can be passed.
+ACCEPTED_BY: dict[Gate, str] = {
+    no_foreign_drain: "accept_drained",
+    no_other_tablet_away: "accept_drained",
+    serving_route_remains: "accept_no_route",
+}
+
+
 def evaluate(gates: tuple[Gate, ...], case: Case) -> tuple[Verdict, ...]:
     """All verdicts, in order. A tablet that the shard does not have is the caller's error (LookupError)."""
     return tuple(gate(case) for gate in gates)
