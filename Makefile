@@ -51,6 +51,10 @@ MYPY_PACKAGES := -p ansible_collections.vtops.vitess.plugins \
   $(if $(wildcard tests/witness/*.py),-p ansible_collections.vtops.vitess.tests.witness)
 NOX_SESSIONS := antsibull-nox-config yamllint docs-check license-check extra-checks
 
+.PHONY: gates-doc
+gates-doc: venv ## docs/gates.md, written from the gates
+	python -m ansible_collections.vtops.vitess.tests.tools.gates_doc
+
 .PHONY: sanity
 sanity: venv ## every sanity test of ansible-test, on a copy of what git tracks
 	tests/ci/sanity

@@ -46,9 +46,9 @@ from ansible.errors import AnsibleParserError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.inventory import BaseInventoryPlugin
 
+from ..module_utils.arguments import cluster_spec
 from ..module_utils.operation import execute
 from ..module_utils.operations import fleet_info
-from ..module_utils.options import cluster_spec
 
 HOST_VARS = ("keyspace", "shard", "cell", "type", "pod", "node", "image", "wanted_image", "as_wanted", "in_flight")
 

@@ -47,6 +47,7 @@ class Entry:
 
     original_type: TabletType = TabletType.UNKNOWN
     wanted: str = ""
+    pod_namespace: str = ""
     pod_name: str = ""
     pod_uid: str = ""
     server_uuid: str = ""
@@ -69,6 +70,7 @@ class Entry:
         return {
             "original_type": str(self.original_type),
             "wanted": self.wanted,
+            "pod_namespace": self.pod_namespace,
             "pod_name": self.pod_name,
             "pod_uid": self.pod_uid,
             "server_uuid": self.server_uuid,
@@ -84,6 +86,7 @@ class Entry:
         return cls(
             original_type=TabletType(data["original_type"]),
             wanted=str(data.get("wanted", "")),
+            pod_namespace=str(data.get("pod_namespace", "")),
             pod_name=str(data.get("pod_name", "")),
             pod_uid=str(data.get("pod_uid", "")),
             server_uuid=str(data.get("server_uuid", "")),
@@ -147,7 +150,6 @@ class LeaseState:
     transitions: int
     holder: Holder | None
     journal: Journal
-    annotations: dict[str, str]
 
 
 class Claims:
@@ -351,5 +353,4 @@ def parse_lease(item: Json) -> LeaseState:
         transitions=int(spec.get("leaseTransitions") or 0),
         holder=holder,
         journal=journal_from_text(annotations.get(labels.JOURNAL, "")),
-        annotations=annotations,
     )

@@ -10,21 +10,23 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import TypeVar
 
-from . import labels
+from . import identity, labels, place
 from .clients.kubernetes import Json, KubernetesClient
 from .clients.vtctld import Vtctld
 from .clients.vtgate import Endpoint, Login, VtgateClient
-from .clients.vttablet import Vttablet
+from .clients.vttablet import Vttablet, VttabletVars, alias_of_command_line, parse_flags
 from .errors import EdgeError, Refused, Unreachable
 from .fleet import Alias, Mysqld, Pod, Shard, Tablet, Vtgate
-from .gates import Place
 from .owners import Owner, stateful_set_refusal, unsupported
+from .place import Ground, Node, Place, Resources, Term
 from .waiting import Clock
 
 T = TypeVar("T")
 VTGATES_AT_ONCE = 16
+NODES_KEPT_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Cluster:
         self._clock = clock
         self._durability: dict[str, str] = {}
         self._vtgates: dict[str, VtgateClient] = {}
+        self._nodes: tuple[float, tuple[Node, ...]] | None = None
 
     # -- the shard
 
@@ -63,20 +66,28 @@ class Cluster:
         record = self.vtctld.tablet(alias)
         return record.keyspace, record.shard
 
-    def read_shard(self, keyspace: str, shard: str, mysqlds: bool = True, vtgates: bool = True) -> Shard:
+    def read_shard(
+        self,
+        keyspace: str,
+        shard: str,
+        mysqlds: bool = True,
+        vtgates: bool = True,
+        work: bool = False,
+        canary: bool = False,
+    ) -> Shard:
         """A shard at one moment. Raises EdgeError where topology or Kubernetes cannot be asked; a mysqld's or vtgate's error is in the result."""
         started = self._clock.monotonic()
         with ThreadPoolExecutor(3) as pool:
             known = self._durability.get(keyspace)
-            asked = pool.submit(self.vtctld.shard_records, keyspace, shard, mysqlds, known is None)
+            asked = pool.submit(self.vtctld.shard_records, keyspace, shard, mysqlds, known is None, work, canary)
             listed = pool.submit(self.tablet_pods)
             seen = pool.submit(self.views) if vtgates else None
             records, pods, views = asked.result(), listed.result(), seen.result() if seen else ()
         if records.durability is not None:
             self._durability[keyspace] = records.durability
         tablets = tuple(
-            _with_status(_with_pod(tablet, pods), records.statuses.get(tablet.alias) if mysqlds else None)
-            for tablet in sorted(records.tablets, key=lambda t: t.alias)
+            _with_status(tablet, records.statuses.get(tablet.alias) if mysqlds else None)
+            for tablet in self.with_pods(sorted(records.tablets, key=lambda t: t.alias), pods)
         )
         return Shard(
             keyspace=keyspace,
@@ -86,6 +97,8 @@ class Cluster:
             primary_term_start=records.primary_term_start,
             tablets=tablets,
             vtgates=of_tablets(views, tablets),
+            work=records.work,
+            canary=records.canary,
             read_started=started,
             read_ended=self._clock.monotonic(),
         )
@@ -102,14 +115,15 @@ class Cluster:
                 Endpoint(name=address, host=host or address, port=int(port) if host else scope.vtgate_port)
             )
         if not endpoints:
-            for namespace in scope.vtgate_namespaces or (scope.namespace,):
+            namespaces = scope.vtgate_namespaces or (scope.namespace,)
+            for namespace in namespaces:
                 for item in self.kube.pods(namespace, scope.vtgate_selector):
                     pod = parse_pod(item)
                     if pod.phase in ("Succeeded", "Failed"):
                         continue
                     endpoints.append(
                         Endpoint(
-                            name=pod.name,
+                            name=pod.name if len(namespaces) == 1 else f"{namespace}/{pod.name}",
                             namespace=namespace,
                             pod=pod.name,
                             uid=pod.uid,
@@ -151,6 +165,30 @@ class Cluster:
             for item in self.kube.pods(namespace, scope.tablet_selector)
         )
 
+    def with_pods(self, tablets: Sequence[Tablet], pods: Sequence[Pod]) -> tuple[Tablet, ...]:
+        """The tablets with the Pods that they run in. Where addresses do not tell, the vttablets are asked who they are.
+
+        Raises EdgeError where two say that they are the same tablet.
+        """
+        found = identity.candidates(tablets, pods)
+        unclear = identity.contested(found)
+        answers = in_parallel([partial(self._says, pod) for pod in unclear])
+        found = identity.settled(found, {pod.uid: said for pod, said in zip(unclear, answers, strict=True)})
+        for alias, matches in found.items():
+            if len(matches) > 1:
+                names = ", ".join(f"{pod.namespace}/{pod.name}" for pod in matches)
+                raise EdgeError(f"{alias} is what {len(matches)} Pods say they are: {names}")
+        return tuple(
+            replace(tablet, pod=found[tablet.alias][0]) if found[tablet.alias] else tablet for tablet in tablets
+        )
+
+    def _says(self, pod: Pod) -> Alias | None:
+        """Who the vttablet in a Pod says it is; None where it does not answer."""
+        try:
+            return self.vttablet.vars(pod).alias
+        except EdgeError:
+            return None
+
     def pod(self, namespace: str, name: str) -> Pod | None:
         """One Pod by name, None if there is none."""
         item = self.kube.find(f"/api/v1/namespaces/{namespace}/pods/{name}")
@@ -164,20 +202,63 @@ class Cluster:
             self.kube.get(f"/apis/apps/v1/namespaces/{pod.namespace}/statefulsets/{pod.owner_name}")
         )
 
-    def place_for(self, pod: Pod) -> Place:
-        """Where the Pod's successor may go: a Ready, schedulable node that its volumes allow."""
-        nodes = self.kube.items("/api/v1/nodes")
-        allowed: set[str] | None = None
-        for name in pod.volume_claims:
-            claim = self.kube.get(f"/api/v1/namespaces/{pod.namespace}/persistentvolumeclaims/{name}")
-            volume_name = (claim.get("spec") or {}).get("volumeName")
-            if not volume_name:
-                return Place((), f"volume claim {name} is not bound")
-            terms = parse_volume_terms(self.kube.get(f"/api/v1/persistentvolumes/{volume_name}"))
-            if terms is not None:
-                fitting = {node["metadata"]["name"] for node in nodes if any(_matches(term, node) for term in terms)}
-                allowed = fitting if allowed is None else allowed & fitting
-        return choose_place(nodes, allowed)
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes, as they were at most NODES_KEPT_S ago."""
+        now = self._clock.monotonic()
+        if self._nodes is None or now - self._nodes[0] > NODES_KEPT_S:
+            self._nodes = now, tuple(place.parse_node(item) for item in self.kube.items("/api/v1/nodes"))
+        return self._nodes[1]
+
+    def ground_for(self, pod: Pod) -> Ground:
+        """The nodes and what the Pod's volumes say of them. What may not be read is in the result, with the verb."""
+        volumes: list[tuple[Term, ...]] = []
+        try:
+            nodes = self.nodes()
+            for name in pod.volume_claims:
+                claim = self.kube.get(f"/api/v1/namespaces/{pod.namespace}/persistentvolumeclaims/{name}")
+                volume_name = (claim.get("spec") or {}).get("volumeName")
+                if not volume_name:
+                    return Ground(refusal=f"volume claim {name} is not bound")
+                terms = place.parse_volume(self.kube.get(f"/api/v1/persistentvolumes/{volume_name}"))
+                if terms is not None:
+                    volumes.append(terms)
+        except Refused as error:
+            if error.status != 403:
+                raise
+            return Ground(refusal=f"where the new Pod could go is not known: {explain(error)}")
+        return Ground(nodes, tuple(volumes))
+
+    def place_on(self, ground: Ground, pod: Pod, owner: Owner) -> Place:
+        """Where the Pod's successor may go.
+
+        Other Pods are listed only for a successor that does not fit into what this one leaves: node by node, this one's
+        first, until one has room. Where they may not be listed, that is said and room is not compared.
+        """
+        nodes, refusal = place.fitting(ground, owner.needs)
+        asks = owner.needs.requests
+        names = tuple(sorted(node.name for node in nodes))
+        if refusal or (pod.node in names and place.covered_by(asks, pod.requests)):
+            return Place(names, refusal)
+        short: list[str] = []
+        for node in sorted(nodes, key=lambda node: (node.name != pod.node, node.name)):
+            try:
+                problem = place.lacking(node, asks, self.requested_on(node.name, but=pod.uid))
+            except Refused as error:
+                if error.status != 403:
+                    raise
+                return Place(names, note=f"whether there is room was not compared: {explain(error)}")
+            if not problem:
+                return Place((node.name,))
+            short.append(problem)
+        return Place((), place.summary(short))
+
+    def requested_on(self, node: str, but: str) -> Resources:
+        """What the Pods of a node reserve, all namespaces, but one Pod (by uid)."""
+        fields = f"spec.nodeName={node},status.phase!=Succeeded,status.phase!=Failed"
+        items = self.kube.items("/api/v1/pods", fields=fields)
+        return place.total(
+            place.parse_requests(item.get("spec") or {}) for item in items if item["metadata"]["uid"] != but
+        )
 
     def label_volume(self, pod: Pod, alias: Alias) -> None:
         """Write the alias on the Pod's volume claims, so that the tablet can be found when it is dead (design section 5)."""
@@ -190,17 +271,18 @@ class Cluster:
                     {"metadata": {"annotations": {labels.TABLET: str(alias), labels.TOPOLOGY: self.scope.namespace}}},
                 )
 
-    def confirm_identity(self, tablet: Tablet) -> None:
+    def confirm_identity(self, tablet: Tablet) -> VttabletVars:
         """Ask the vttablet in the Pod who it is: an address is only a hint (design section 5). Raises EdgeError."""
         if tablet.pod is None:
             raise EdgeError(
                 f"no Pod was found for {tablet.alias} (address {tablet.hostname or 'blank'}): check tablet_selector and tablet_namespaces"
             )
-        said = self.vttablet.vars(tablet.pod).alias
-        if said != tablet.alias:
+        said = self.vttablet.vars(tablet.pod)
+        if said.alias != tablet.alias:
             raise EdgeError(
-                f"Pod {tablet.pod.name} at {tablet.hostname} says that it is {said or 'no tablet'}, not {tablet.alias}"
+                f"Pod {tablet.pod.name} at {tablet.hostname} says that it is {said.alias or 'no tablet'}, not {tablet.alias}"
             )
+        return said
 
 
 def of_tablets(views: Sequence[Vtgate], tablets: Sequence[Tablet]) -> tuple[Vtgate, ...]:
@@ -223,19 +305,6 @@ def in_parallel(calls: Sequence[Callable[[], T]]) -> list[T]:
         return []
     with ThreadPoolExecutor(min(VTGATES_AT_ONCE, len(calls))) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
-
-
-def _with_pod(tablet: Tablet, pods: Sequence[Pod]) -> Tablet:
-    """The Pod at the tablet's address: by IP, or by the Pod's stable name. Two are an error."""
-    matches = [pod for pod in pods if is_at(pod, tablet.hostname)]
-    if len(matches) > 1:
-        raise EdgeError(f"{tablet.alias} matches {len(matches)} Pods: {', '.join(p.name for p in matches)}")
-    return replace(tablet, pod=matches[0]) if matches else tablet
-
-
-def is_at(pod: Pod, hostname: str) -> bool:
-    """Whether a tablet's address is this Pod's."""
-    return bool(hostname) and (pod.ip == hostname or hostname.partition(".")[0] == pod.name)
 
 
 def find_vtctld(kube: KubernetesClient, namespace: str, selector: str) -> tuple[str, str]:
@@ -273,8 +342,19 @@ def parse_pod(item: Json) -> Pod:
             for v in spec.get("volumes") or []
             if "persistentVolumeClaim" in v
         ),
+        requests=place.parse_requests(spec),
+        alias=_alias(spec),
         trouble=_trouble(status),
     )
+
+
+def _alias(pod_spec: Json) -> Alias | None:
+    """The tablet that a container's command line names; None where a shell or a variable makes it up."""
+    for container in pod_spec.get("containers") or []:
+        words = [*(container.get("command") or []), *(container.get("args") or [])]
+        if found := alias_of_command_line(parse_flags([str(word) for word in words])):
+            return found
+    return None
 
 
 def _images(pod_spec: Json) -> tuple[tuple[str, str], ...]:
@@ -314,55 +394,9 @@ def parse_stateful_set(item: Json) -> Owner:
         generation=int(meta.get("generation") or 0),
         observed_generation=int(status.get("observedGeneration") or 0),
         images=_images(spec["template"].get("spec") or {}),
+        needs=place.parse_needs(spec["template"].get("spec") or {}),
         refusal=stateful_set_refusal(str(meta["name"]), strategy, int(spec.get("replicas", 1))),
     )
-
-
-Term = list[Json]
-
-
-def parse_volume_terms(volume: Json) -> list[Term] | None:
-    """The node terms that a volume allows; None where it has none."""
-    terms = (((volume.get("spec") or {}).get("nodeAffinity") or {}).get("required") or {}).get("nodeSelectorTerms")
-    return None if terms is None else [list(term.get("matchExpressions") or []) for term in terms]
-
-
-def _matches(term: Term, node: Json) -> bool:
-    have = node["metadata"].get("labels") or {}
-    return all(_matches_expression(expression, have) for expression in term)
-
-
-def _matches_expression(expression: Json, have: dict[str, str]) -> bool:
-    key, values = expression["key"], expression.get("values") or []
-    match expression["operator"]:
-        case "In":
-            return have.get(key) in values
-        case "NotIn":
-            return have.get(key) not in values
-        case "Exists":
-            return key in have
-        case "DoesNotExist":
-            return key not in have
-    return False
-
-
-def choose_place(nodes: list[Json], allowed: set[str] | None) -> Place:
-    """The nodes that would take the Pod, or why none would."""
-    refusals, good = [], []
-    for node in nodes:
-        name = str(node["metadata"]["name"])
-        if allowed is not None and name not in allowed:
-            continue
-        conditions = {c["type"]: c["status"] for c in (node.get("status") or {}).get("conditions") or []}
-        if (node.get("spec") or {}).get("unschedulable"):
-            refusals.append(f"{name} is cordoned")
-        elif conditions.get("Ready") != "True":
-            refusals.append(f"{name} is not Ready")
-        else:
-            good.append(name)
-    if good:
-        return Place(tuple(sorted(good)))
-    return Place((), "; ".join(refusals) or "no node fits the tablet's volumes")
 
 
 def explain(error: EdgeError) -> str:

@@ -44,7 +44,7 @@ class StepFailure(Exception):
 
     tablet: alias or keyspace/shard. step: the step's name. reason: one sentence.
     gate: the gate that was red, if one was. state: what state things are left in.
-    next_command: what to run next.
+    next_command: what to run next: it shows the state, or mends it. resume_command: what goes on after that.
     """
 
     tablet: str
@@ -54,6 +54,7 @@ class StepFailure(Exception):
     state: str = "nothing was changed"
     next_command: str = "run the same command again"
     details: dict[str, Any] = field(default_factory=dict)
+    resume_command: str = ""
 
     def __str__(self) -> str:
         return self.message()
@@ -62,7 +63,7 @@ class StepFailure(Exception):
         """One line of at most 199 characters: tablet, step, reason, next command."""
         tablet, reason, command = (" ".join(text.split()) for text in (self.tablet, self.reason, self.next_command))
         head, tail = f"{tablet}: {self.step}: ", f" | next: {command}"
-        room = max(40, MSG_LIMIT - len(head) - len(tail))
+        room = max(60, MSG_LIMIT - len(head) - len(tail))
         if len(reason) > room:
             reason = reason[: room - 1] + "…"
         return (head + reason + tail)[:MSG_LIMIT]
@@ -74,8 +75,9 @@ class StepFailure(Exception):
             "step": self.step,
             "gate": self.gate,
             "reason": self.reason[:600],
-            "state": self.state[:400],
-            "next_command": self.next_command[:300],
+            "state": self.state[:300],
+            "next_command": self.next_command[:250],
+            "resume_command": self.resume_command[:350],
         }
         for key, value in self.details.items():
             if len(str(out)) + len(str(value)) < FAILURE_LIMIT - 100:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from .gtid import GtidSet
+from .place import Resources
 
 ALIAS = re.compile(r"^(?P<cell>[A-Za-z0-9_.][A-Za-z0-9_.-]*)-(?P<uid>\d{1,10})$")
 
@@ -74,6 +75,8 @@ class Pod:
     owner_name: str = ""
     images: tuple[tuple[str, str], ...] = ()  # container to image
     volume_claims: tuple[str, ...] = ()
+    requests: Resources = ()
+    alias: Alias | None = None  # the tablet that its own command line names, None where that is not written out
     trouble: str = ""  # why a container does not start, in Kubernetes' own words
 
     def image(self, container: str) -> str:
@@ -118,6 +121,7 @@ class Tablet:
     mysql_hostname: str = ""
     mysql_port: int = 0
     primary_term_start: str = ""  # RFC 3339, empty for other types
+    tags: frozenset[tuple[str, str]] = frozenset()
     pod: Pod | None = None
     mysqld: Mysqld | None = None
     mysqld_error: str = ""
@@ -135,11 +139,48 @@ class Route:
 
 
 @dataclass(frozen=True)
+class ShardFilter:
+    """One C(keyspace|shard) of a vtgate's --tablet-filters: that shard, or every shard within that key range."""
+
+    keyspace: str
+    shard: str
+
+    @classmethod
+    def parse(cls, text: str) -> ShardFilter:
+        """Raises ValueError where a vtgate would not start with it."""
+        keyspace, bar, shard = text.partition("|")
+        if not bar or "|" in shard:
+            raise ValueError(f"not a tablet filter (keyspace|shard): {text!r}")
+        key_range(shard)
+        return cls(keyspace, shard.lower() if "-" in shard else shard)
+
+    def includes(self, keyspace: str, shard: str) -> bool:
+        """As FilterByShard.IsIncluded (go/vt/discovery/topology_watcher.go)."""
+        if keyspace != self.keyspace:
+            return False
+        ours, theirs = key_range(self.shard), key_range(shard)
+        if ours is None or theirs is None:
+            return shard == self.shard
+        open_ended = not ours[1]
+        return ours[0] <= theirs[0] and (open_ended or (bool(theirs[1]) and theirs[1] <= ours[1]))
+
+
+def key_range(shard: str) -> tuple[bytes, bytes] | None:
+    """A shard name's first key and the key after its last, trailing zeros dropped; None for a name that is no range. Raises ValueError."""
+    start, dash, end = shard.partition("-")
+    if not dash:
+        return None
+    return bytes.fromhex(start).rstrip(b"\0"), bytes.fromhex(end).rstrip(b"\0")
+
+
+@dataclass(frozen=True)
 class VtgateSettings:
     """The flags of a vtgate that a roll depends on. Durations in seconds; defaults are Vitess' own."""
 
     cells_to_watch: frozenset[str] = frozenset()
     keyspaces_to_watch: frozenset[str] = frozenset()
+    tablet_filters: frozenset[ShardFilter] = frozenset()
+    tablet_filter_tags: frozenset[tuple[str, str]] = frozenset()
     tablet_refresh_interval_s: float = 60.0
     buffer_enabled: bool = False
     buffer_window_s: float = 10.0
@@ -164,15 +205,55 @@ class Vtgate:
         return tuple(route for route in self.routes if route.alias == alias)
 
     def should_see(self, tablet: Tablet) -> bool:
-        """Whether its watched cells and keyspaces include the tablet; no list means all."""
-        cells = self.settings.cells_to_watch
-        keyspaces = self.settings.keyspaces_to_watch
-        return (not cells or tablet.alias.cell in cells) and (not keyspaces or tablet.keyspace in keyspaces)
+        """Whether its flags let it watch the tablet: cell, keyspace, shard and tags. No list means all.
+
+        As NewVTGateHealthCheckFilters (go/vt/discovery/healthcheck.go); a tablet must match one filter and every tag.
+        """
+        flags = self.settings
+        return (
+            (not flags.cells_to_watch or tablet.alias.cell in flags.cells_to_watch)
+            and (not flags.keyspaces_to_watch or tablet.keyspace in flags.keyspaces_to_watch)
+            and (
+                not flags.tablet_filters
+                or any(one.includes(tablet.keyspace, tablet.shard) for one in flags.tablet_filters)
+            )
+            and flags.tablet_filter_tags <= tablet.tags
+        )
+
+
+@dataclass(frozen=True)
+class Migration:
+    """An OnlineDDL migration that is ready or runs. at_cut_over: it is due to swap its tables, or does so now."""
+
+    uuid: str
+    status: str
+    at_cut_over: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.uuid} {self.status}{', at its cut-over' if self.at_cut_over else ''}"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What Vitess does in a shard besides serving, as its primary's _vt says; error is set where that is not known.
+
+    switches: VReplication workflows whose traffic is being switched, with their state.
+    """
+
+    migrations: tuple[Migration, ...] = ()
+    switches: tuple[str, ...] = ()
+    error: str = ""
+
+
+NOT_ASKED = Work(error="it was not asked for")
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One shard at one moment: read_started is the monotonic time, in seconds, at which its oldest evidence was asked for."""
+    """One shard at one moment: read_started is the monotonic time, in seconds, at which its oldest evidence was asked for.
+
+    canary: why a canary write on the primary was not acknowledged, empty if it was, None if none was written.
+    """
 
     keyspace: str
     name: str
@@ -181,6 +262,8 @@ class Shard:
     primary_term_start: str
     tablets: tuple[Tablet, ...]
     vtgates: tuple[Vtgate, ...]
+    work: Work = NOT_ASKED
+    canary: str | None = None
     read_started: float = 0.0
     read_ended: float = 0.0
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import durability, versions
-from .fleet import SERVING_TYPES, Alias, Shard, Tablet, TabletType, Vtgate, away_reasons
+from .fleet import SERVING_TYPES, Alias, Shard, Tablet, TabletType, Vtgate, Work, away_reasons
 from .owners import Owner, Wanted
+from .place import Place
 
 TOPOLOGY_EVIDENCE_S = 2.0
-VTGATE_EVIDENCE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -40,20 +40,12 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the new Pod may go: nodes that its volumes allow, and why none of them would take it (empty if one would)."""
-
-    nodes: tuple[str, ...] = ()
-    refusal: str = ""
-
-
-@dataclass(frozen=True)
 class Case:
     """Everything that a step's gates look at. Durations in seconds.
 
     drained_by_us: original types by alias, from the journal. accept_drained, accept_no_route: aliases the operator accepted.
     predicted: aliases that the roll's earlier steps would have replaced (check mode). batch: aliases that the play runs together.
-    now: monotonic.
+    now: monotonic. reparent_limit_s: the sum of a reparent's time-outs. backup_running: the tablet's own vttablet says so.
     """
 
     shard: Shard
@@ -64,13 +56,13 @@ class Case:
     place: Place | None = None
     candidate: Alias | None = None
     max_lag_s: float = 10.0
-    wait_replicas_timeout_s: float = 4.0
+    reparent_limit_s: float = 9.5
     drained_by_us: Mapping[Alias, TabletType] = field(default_factory=dict)
     accept_drained: frozenset[Alias] = frozenset()
     accept_no_route: frozenset[Alias] = frozenset()
     predicted: frozenset[Alias] = frozenset()
     batch: frozenset[Alias] = frozenset()
-    running_migrations: tuple[str, ...] = ()
+    backup_running: bool = False
 
     @property
     def tablet(self) -> Tablet:
@@ -96,7 +88,7 @@ def _verdict(gate: Gate | str, problems: list[str] | str, fine: str) -> Verdict:
 
 
 def evidence_is_fresh(case: Case) -> Verdict:
-    """Topology and mysqld evidence is at most 2 s old, counted from the start of its read (design rule 2)."""
+    """Evidence is at most 2 s old, counted from the start of its read (design rule 2); the vtgates' views, which may be 10 s old, are read with it."""
     age = case.now - case.shard.read_started
     limit = TOPOLOGY_EVIDENCE_S
     return _verdict(
@@ -265,16 +257,63 @@ def enough_ackers_remain(case: Case) -> Verdict:
     return _verdict(enough_ackers_remain, problem, f"{', '.join(left)} ack")
 
 
+def canary_write_is_acked(case: Case) -> Verdict:
+    """One write on the primary, after the ackers were counted, is acknowledged in time (design rule 7): counting alone proves no ack.
+
+    Before the eviction it is the proof that the others acknowledge, since a DRAINED tablet does not.
+    """
+    canary = case.shard.canary
+    if canary is None:
+        return Verdict(canary_write_is_acked.__name__, None, "it is written right before the act")
+    return _verdict(
+        canary_write_is_acked,
+        f"a canary write on the primary was not acknowledged: {canary}" if canary else "",
+        "acked",
+    )
+
+
 def no_backup_or_restore(case: Case) -> Verdict:
     """No tablet of the shard restores or is backed up (vitess#7000: a PRS fails, and the tablet may be the next to be needed)."""
     busy = [f"{t.alias} is {t.type}" for t in case.shard.tablets if t.type in (TabletType.BACKUP, TabletType.RESTORE)]
+    if case.backup_running:
+        busy.append(f"{case.alias} takes a backup while it serves")
     return _verdict(no_backup_or_restore, busy, "none")
 
 
 def no_migration_running(case: Case) -> Verdict:
-    """No OnlineDDL migration runs in the shard: a cut-over and a reparent or restart break each other."""
-    running = case.running_migrations
-    return _verdict(no_migration_running, f"OnlineDDL running: {', '.join(running)}" if running else "", "none")
+    """No OnlineDDL migration is ready or runs in the shard: a reparent would break its cut-over, and it the reparent's time limit."""
+    work = case.shard.work
+    running = [str(migration) for migration in work.migrations]
+    return _verdict(
+        no_migration_running, _unknown(work) or (f"OnlineDDL: {', '.join(running)}" if running else ""), "none"
+    )
+
+
+def no_cut_over_under_way(case: Case) -> Verdict:
+    """No OnlineDDL migration of the shard is at its cut-over: writes wait for its stream, and that may read from this tablet."""
+    work = case.shard.work
+    due = [str(migration) for migration in work.migrations if migration.at_cut_over]
+    return _verdict(no_cut_over_under_way, _unknown(work) or (f"OnlineDDL: {', '.join(due)}" if due else ""), "none")
+
+
+def no_traffic_switch_under_way(case: Case) -> Verdict:
+    """No VReplication workflow into the shard switches its traffic: its source takes no writes until the streams have caught up."""
+    work = case.shard.work
+    return _verdict(
+        no_traffic_switch_under_way,
+        _unknown(work) or (f"traffic is being switched: {', '.join(work.switches)}" if work.switches else ""),
+        "none",
+    )
+
+
+def _unknown(work: Work) -> str:
+    return f"it is not known what runs in the shard: {work.error}" if work.error else ""
+
+
+def passes_by_itself(case: Case) -> str:
+    """What is red now and is over in seconds, so that waiting for it is better than failing; empty if nothing is."""
+    verdicts = (no_cut_over_under_way(case), no_traffic_switch_under_way(case))
+    return "; ".join(v.reason for v in verdicts if v.ok is False and not case.shard.work.error)
 
 
 def owner_is_supported(case: Case) -> Verdict:
@@ -324,10 +363,11 @@ def version_step_is_allowed(case: Case) -> Verdict:
 
 
 def new_pod_has_a_place(case: Case) -> Verdict:
-    """A node that the tablet's volumes allow is Ready and takes Pods (vitess#11662: a Pod Pending for an hour)."""
+    """A node that the tablet's volumes allow would take the new Pod and has room for it (vitess#11662: a Pod Pending for an hour)."""
     if case.place is None:
         return _verdict(new_pod_has_a_place, "it is not known where the new Pod could go", "")
-    return _verdict(new_pod_has_a_place, case.place.refusal, ", ".join(case.place.nodes))
+    fine = ", ".join(case.place.nodes) + (f"; {case.place.note}" if case.place.note else "")
+    return _verdict(new_pod_has_a_place, case.place.refusal, fine)
 
 
 def no_errant_gtid(case: Case) -> Verdict:
@@ -386,17 +426,23 @@ def candidate_problems(case: Case, candidate: Tablet) -> list[str]:
     if errant := errant_problem(candidate, case.primary):
         problems.append(errant)
     problems.extend(away_reasons(case.shard, candidate))
+    blind = [v.name for v in case.shard.live_vtgates if v.should_see(case.tablet) and not v.should_see(candidate)]
+    if blind:
+        problems.append(f"{', '.join(blind)} would not see it (cells, keyspaces or tablets to watch)")
     if case.wanted is not None and not case.wanted.met_by(candidate.pod):
         problems.append(NOT_AS_WANTED)
     return problems
 
 
 def buffering_covers_reparent(case: Case) -> Verdict:
-    """Every vtgate buffers the shard's writes, for longer than the reparent's time-outs may add up to."""
+    """Every vtgate that watches the shard buffers its writes for longer than the reparent's time-outs add up to.
+
+    --wait-replicas-timeout bounds the waits inside the command, --action-timeout the command; one may begin at the other's end.
+    """
     problems = []
     for vtgate in case.shard.live_vtgates:
         settings = vtgate.settings
-        if vtgate.error:
+        if vtgate.error or not any(vtgate.should_see(tablet) for tablet in case.shard.tablets):
             continue
         window = min(settings.buffer_window_s, settings.buffer_max_failover_s)
         if not settings.buffer_enabled:
@@ -406,9 +452,9 @@ def buffering_covers_reparent(case: Case) -> Verdict:
             and not {case.shard.keyspace, str(case.shard)} & settings.buffer_keyspace_shards
         ):
             problems.append(f"{vtgate.name} does not buffer {case.shard} (--buffer-keyspace-shards)")
-        elif case.wait_replicas_timeout_s >= window:
+        elif case.reparent_limit_s >= window:
             problems.append(
-                f"{vtgate.name} buffers for {window:.0f} s, the reparent may wait {case.wait_replicas_timeout_s:.0f} s"
+                f"{vtgate.name} buffers for {window:g} s, the reparent's time-outs add up to {case.reparent_limit_s:g} s"
             )
     return _verdict(buffering_covers_reparent, problems, "every vtgate buffers")
 
@@ -444,6 +490,7 @@ _ANY_ACT: tuple[Gate, ...] = (
     no_foreign_drain,
     no_other_tablet_away,
     no_backup_or_restore,
+    no_traffic_switch_under_way,
 )
 
 _TAKES_AWAY: tuple[Gate, ...] = (
@@ -451,6 +498,8 @@ _TAKES_AWAY: tuple[Gate, ...] = (
     not_primary,
     serving_route_remains,
     enough_ackers_remain,
+    canary_write_is_acked,
+    no_cut_over_under_way,
     no_errant_gtid,
     owner_is_supported,
     owner_is_observed,
@@ -466,6 +515,7 @@ REPARENT: tuple[Gate, ...] = (
     is_primary,
     candidate_is_fit,
     two_tablets_left_to_ack,
+    canary_write_is_acked,
     buffering_covers_reparent,
     no_migration_running,
     owner_is_supported,
@@ -474,6 +524,14 @@ REPARENT: tuple[Gate, ...] = (
     version_step_is_allowed,
     new_pod_has_a_place,
 )
+
+
+# What an operator may accept by the tablet's alias, and the option that says so. No other gate can be passed.
+ACCEPTED_BY: dict[Gate, str] = {
+    no_foreign_drain: "accept_drained",
+    no_other_tablet_away: "accept_drained",
+    serving_route_remains: "accept_no_route",
+}
 
 
 def evaluate(gates: tuple[Gate, ...], case: Case) -> tuple[Verdict, ...]:

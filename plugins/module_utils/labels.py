@@ -20,10 +20,6 @@ MANAGER = "vtops.vitess"
 
 # vitess-operator's, which the Vitess docs' manifests use too (planetscale/vitess-operator pkg/apis/planetscale/v2/labels.go).
 COMPONENT = "planetscale.com/component"
-CELL = "planetscale.com/cell"
-KEYSPACE = "planetscale.com/keyspace"
-SHARD = "planetscale.com/shard"
-TABLET_UID = "planetscale.com/tablet-uid"
 
 # Kubernetes'.
 REVISION = "controller-revision-hash"

@@ -57,7 +57,10 @@ def execute(
     except EdgeError as error:
         return failed(
             StepFailure(
-                subject, name, explain(error), next_command="check the connection options, then run the same again"
+                subject,
+                name,
+                explain(error),
+                next_command="check the connection options (kubectl with the same ones must work), then run the same again",
             ),
             session,
         )

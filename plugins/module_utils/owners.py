@@ -9,9 +9,10 @@ Supported: a StatefulSet with OnDelete. Everything else is refused by its kind, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .fleet import Pod
+from .place import Needs
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Owner:
     generation: int = 0
     observed_generation: int = 0
     images: tuple[tuple[str, str], ...] = ()
+    needs: Needs = field(default_factory=Needs)  # what the next Pod asks of a node
     refusal: str = ""
 
     def image(self, container: str) -> str:

@@ -12,21 +12,23 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from . import gates, labels
+from . import advice, gates, labels
 from .claim import Claim, ClaimHeld, ClaimLost, Claims, Entry, Holder, Journal
 from .cluster import Cluster, explain, in_parallel, parse_timestamp
 from .errors import EdgeError, OutcomeUnknown, Refused, StepFailure
 from .executor import Process
 from .fleet import Alias, Pod, Shard, Tablet, TabletType
-from .gates import Case, Gate, Place, Verdict
+from .gates import Case, Gate, Verdict
 from .options import aliases
 from .owners import Owner, Wanted
+from .place import Place
 from .waiting import Clock, Look, Report, Waiter, WaitTimeout
 
 UNCHANGED = "nothing was changed"
 # How long a busy cluster is given to answer one read of a shard within the age that evidence may have.
 FRESH_WITHIN_S = 30.0
 ACT_MARGIN_S = 0.4
+CANARY_TRIES = 2  # clients' writes hang as long as a canary does
 
 
 @dataclass
@@ -92,7 +94,22 @@ class Session:
             reason=reason,
             gate=gate,
             state=state or self.state,
-            next_command=next_command or "run the same playbook again",
+            next_command=next_command or advice.look(gate, self.where),
+            resume_command=advice.resume(self.step, self.manual, self.where),
+        )
+
+    @property
+    def where(self) -> advice.Where:
+        """For the commands of a failure."""
+        scope = self.cluster.scope
+        return advice.Where(
+            alias=str(self.alias),
+            keyspace=self.keyspace,
+            shard=self.shard_name,
+            namespace=scope.namespace,
+            vtgate_selector=scope.vtgate_selector,
+            lease=self.lease_name,
+            taken=self.entry.in_flight,
         )
 
     @contextmanager
@@ -102,14 +119,8 @@ class Session:
             yield
         except WaitTimeout as error:
             raise self.failure(str(error)) from error
-        except ClaimHeld as error:
-            raise self.failure(
-                str(error), gate="claim", next_command="wait until it is released, or set claim_wait"
-            ) from error
-        except ClaimLost as error:
-            raise self.failure(
-                str(error), gate="claim", next_command="look who holds the claim: shard_claim with state=query"
-            ) from error
+        except (ClaimHeld, ClaimLost) as error:
+            raise self.failure(str(error), gate="claim") from error
         except EdgeError as error:
             raise self.failure(explain(error)) from error
 
@@ -125,7 +136,7 @@ class Session:
             if error.status in (401, 403):
                 raise
             raise self.failure(
-                f"the topology has no tablet {self.alias}: {error}", next_command="list the tablets: fleet_info"
+                f"the topology has no tablet {self.alias}: {error}", next_command="vtctldclient GetTablets"
             ) from error
         state = self.claims.read(self.lease_name)
         self._journal = state.journal if state else {}
@@ -151,9 +162,11 @@ class Session:
         """Whether the journal says that this tablet's Pod was about to be removed: it had been drained, idle and identified."""
         return self.entry.in_flight and "replace" in self.entry.steps
 
-    def read(self, mysqlds: bool = True, vtgates: bool = True) -> tuple[Shard, Tablet]:
+    def read(
+        self, mysqlds: bool = True, vtgates: bool = True, work: bool = False, canary: bool = False
+    ) -> tuple[Shard, Tablet]:
         """The shard now, and this tablet in it."""
-        shard = self.cluster.read_shard(self.keyspace, self.shard_name, mysqlds, vtgates)
+        shard = self.cluster.read_shard(self.keyspace, self.shard_name, mysqlds, vtgates, work, canary)
         tablet = shard.tablet(self.alias)
         if tablet is None:
             raise self.failure(f"{shard} has no tablet {self.alias} any more")
@@ -163,12 +176,15 @@ class Session:
         """The tablet's Pod: at its address, or by the stable name that the journal kept (a blank address while it restarts)."""
         if tablet.pod is not None:
             return tablet.pod
-        name = self.entry.pod_name
-        for namespace in self.cluster.scope.tablet_namespaces or (self.cluster.scope.namespace,):
-            found = self.cluster.pod(namespace, name) if name else None
-            if found is not None:
-                return found
-        return None
+        entry, scope = self.entry, self.cluster.scope
+        if not entry.pod_name:
+            return None
+        namespaces = (entry.pod_namespace,) if entry.pod_namespace else scope.tablet_namespaces or (scope.namespace,)
+        found = [pod for pod in (self.cluster.pod(namespace, entry.pod_name) for namespace in namespaces) if pod]
+        found = [pod for pod in found if pod.alias in (None, self.alias)]
+        if len(found) > 1:
+            raise self.failure(f"its Pod {entry.pod_name} is in {len(found)} namespaces: narrow tablet_namespaces")
+        return found[0] if found else None
 
     def wanted(self, owner: Owner | None) -> Wanted | None:
         """What this tablet must be: as the caller says, else as the journal froze it, else what the owner's spec says now."""
@@ -217,49 +233,68 @@ class Session:
             place=place,
         )
 
-    def fresh_case(self) -> Case:
+    def fresh_case(self, canary: bool = True) -> Case:
         """Read shard, owner and place; again, for a bounded time, where the reading took so long that its beginning is void as evidence.
 
-        What comes back after that time is stale, and the gate evidence_is_fresh says so.
+        Again, too, while something is under way that is over in seconds (not in check mode). What comes back after that
+        time is as it was seen last, and its gate says so. A canary is written only under the claim, and never in check mode.
         """
+        unacked = 0
         last: list[Case] = []
 
         def look() -> Look[Case]:
-            shard, tablet = self.read()
+            nonlocal unacked
+            shard, tablet = self.read(work=True, canary=canary and self._may_write)
             pod = self.pod_of(tablet)
-            owner = place = None
+            owner = place = said = None
             if pod is not None:
                 reads: list[Callable[[], Any]] = [
                     partial(self.cluster.owner_of, pod),
-                    partial(self.cluster.place_for, pod),
+                    partial(self.cluster.ground_for, pod),
                 ]
                 # After the eviction was intended its vttablet may be gone; who it is was proved before.
                 if tablet.pod is not None and tablet.pod.ready and not self.removal_intended:
                     reads.append(partial(self.cluster.confirm_identity, tablet))
-                owner, place = in_parallel(reads)[:2]
-            case = self.case(shard, owner, place)
+                owner, ground, said = [*in_parallel(reads), None][:3]
+                place = self.cluster.place_on(ground, pod, owner)
+            case = replace(self.case(shard, owner, place), backup_running=said is not None and said.backup_running)
             last[:] = [case]
+            unacked += bool(shard.canary)
+            if unacked >= CANARY_TRIES:
+                return Look(case)
+            if shard.canary:
+                return Look(missing=gates.canary_write_is_acked(case).reason)
             # With room for the act: what is only just fresh here would be void when the gates are evaluated.
             verdict = gates.evidence_is_fresh(replace(case, now=case.now + ACT_MARGIN_S))
-            return Look(case) if verdict.ok else Look(missing=verdict.reason)
+            if not verdict.ok:
+                return Look(missing=verdict.reason)
+            under_way = "" if self.params["_check_mode"] else gates.passes_by_itself(case)
+            return Look(missing=under_way) if under_way else Look(case)
 
         try:
-            found: Case = self.until(look, "a read of the shard that is quick enough", FRESH_WITHIN_S)
+            found: Case = self.until(look, "a shard that can be acted on", FRESH_WITHIN_S)
         except WaitTimeout:
             return last[0]
         return found
 
+    @property
+    def _may_write(self) -> bool:
+        return not self.params["_check_mode"] and (self.claim is not None or self._held_before)
+
     def still_good(self, case: Case) -> bool:
         """Whether a case may be decided on without another read: it is fresh, and was read under the claim."""
-        return self._held_before and gates.evidence_is_fresh(replace(case, now=self.clock.monotonic())).ok is True
+        fresh = gates.evidence_is_fresh(replace(case, now=self.clock.monotonic())).ok is True
+        return self._held_before and fresh and case.shard.canary is not None
 
     # -- deciding
 
-    def require(self, which: tuple[Gate, ...], case: Case, state: str = "") -> None:
-        """All gates green, or the failure that names the first red one. Deferred ones pass in check mode only."""
+    def require(self, which: tuple[Gate, ...], case: Case, state: str = "", acting: bool = False) -> None:
+        """All gates green, or the failure that names the first red one. Right before an act none may be deferred."""
         self.verdicts = gates.evaluate(which, replace(case, now=self.clock.monotonic()))
-        bad = gates.red(self.verdicts)
+        bad = tuple(v for v in self.verdicts if v.ok is False or (acting and v.ok is None))
         if bad:
+            # What is red beside old evidence, such as a canary that hangs, is why the read took so long.
+            bad = tuple(sorted(bad, key=lambda v: v.gate == gates.evidence_is_fresh.__name__))
             more = f" (and {len(bad) - 1} more: {', '.join(v.gate for v in bad[1:])})" if len(bad) > 1 else ""
             raise self.failure(f"{bad[0].reason}{more}", gate=bad[0].gate, state=state)
 

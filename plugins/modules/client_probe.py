@@ -24,7 +24,14 @@ description:
   - The process belongs to no task. It ends with O(state=stopped), at O(deadline), or when the ansible-playbook that
     started it ends. Its ledger grows line by line, so nothing is lost if it is killed.
   - The process runs where the module runs, so use it on the controller, or on a host that is like the clients.
+  - It knows vtgates by O(vtgates) only. The options that say how to reach a cluster are accepted and not used, so that
+    C(module_defaults) of C(group/vtops.vitess.vitess) fit a play that also runs the probe; O(login_user) and the
+    options beside it are used; the password is handed on in memory, never on a command line or in a file.
 options:
+  namespace:
+    description: Not used.
+    type: str
+    required: false
   state:
     description:
       - With V(started) the probe runs when the task returns. One that runs already in O(ledger) is left alone.
@@ -48,24 +55,6 @@ options:
     type: list
     elements: raw
     default: []
-  login_user:
-    description: The user to log in at the vtgates with.
-    type: str
-  login_password:
-    description: The password of O(login_user). It is handed on in memory, never on a command line or in a file.
-    type: str
-  login_ca_cert:
-    description: Path of the certificate authority that signed the vtgates' certificates. Turns TLS on.
-    type: path
-  login_client_cert:
-    description: Path of the client's certificate. Turns TLS on.
-    type: path
-  login_client_key:
-    description: Path of the key of O(login_client_cert).
-    type: path
-  login_check_hostname:
-    description: Whether a vtgate's certificate must name its host. By default it must where O(login_ca_cert) is given.
-    type: bool
   keyspace:
     description: The keyspace of O(table). Needed for O(state=started).
     type: str
@@ -140,6 +129,9 @@ options:
     description: Seconds by which the servers' clocks may differ from that of the probe, for O(reparents).
     type: float
     default: 0
+extends_documentation_fragment:
+  - vtops.vitess.cluster
+  - vtops.vitess.attributes.actiongroup_vitess
 attributes:
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying target.
@@ -361,6 +353,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
+from ..module_utils.arguments import cluster_spec
 from ..module_utils.probe.ancestry import Process, playbook_above, process
 from ..module_utils.probe.load import Settings
 from ..module_utils.probe.process import READ_BACK, Plan, start, state_of, stop, summary
@@ -375,16 +368,16 @@ from ..module_utils.probe.vtgate import (
     rows_found,
 )
 
+# A play that sets the group's connection options once must be able to run the probe too.
+UNUSED: dict[str, dict[str, Any]] = {
+    name: {key: value for key, value in option.items() if key != "required"} for name, option in cluster_spec().items()
+}
+
 ARGUMENT_SPEC: dict[str, dict[str, Any]] = {
+    **UNUSED,
     "state": {"type": "str", "choices": ["started", "stopped", "summary"], "default": "started"},
     "ledger": {"type": "path", "required": True},
     "vtgates": {"type": "list", "elements": "raw", "default": []},
-    "login_user": {"type": "str"},
-    "login_password": {"type": "str", "no_log": True},
-    "login_ca_cert": {"type": "path"},
-    "login_client_cert": {"type": "path"},
-    "login_client_key": {"type": "path", "no_log": False},
-    "login_check_hostname": {"type": "bool"},
     "keyspace": {"type": "str", "no_log": False},
     "table": {"type": "str"},
     "rate": {"type": "float", "default": 25},

@@ -84,7 +84,14 @@ failure:
   description: Why it stopped, with tablet, step, gate, reason, the state that was left, and the next command.
   returned: failure
   type: dict
-  sample: {tablet: zone1-0000000101, step: tablet_drain, gate: not_primary, next_command: run shard_reparent first}
+  sample:
+    tablet: zone1-0000000101
+    step: tablet_drain
+    gate: not_primary
+    reason: the shard record names it as primary
+    state: nothing was changed
+    next_command: vtctldclient GetTablets --keyspace commerce --shard -80
+    resume_command: run the same playbook again
 """
 
 from ansible.module_utils.basic import AnsibleModule

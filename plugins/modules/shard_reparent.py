@@ -42,13 +42,16 @@ options:
     description: Alias of the tablet to promote. Without it the fit replica that has executed most.
     type: str
   wait_replicas_timeout:
-    description: C(--wait-replicas-timeout) in seconds; must be below every vtgate's buffer window.
+    description:
+      - C(--wait-replicas-timeout) in seconds.
+      - The sum of O(wait_replicas_timeout) and O(reparent_timeout) must be below the buffer window of every vtgate that
+        watches the shard.
     type: float
-    default: 4.0
+    default: 3.0
   reparent_timeout:
-    description: Seconds after which the command is given up and its outcome is looked at.
+    description: Seconds after which the command is given up and its outcome is looked at; see O(wait_replicas_timeout).
     type: float
-    default: 30.0
+    default: 6.5
   agree_timeout:
     description: Seconds to wait until every vtgate serves the new primary.
     type: float
@@ -105,7 +108,14 @@ failure:
   description: Why it stopped, with tablet, step, gate, reason, the state that was left, and the next command.
   returned: failure
   type: dict
-  sample: {tablet: zone1-0000000101, step: tablet_drain, gate: not_primary, next_command: run shard_reparent first}
+  sample:
+    tablet: zone1-0000000101
+    step: tablet_drain
+    gate: not_primary
+    reason: the shard record names it as primary
+    state: nothing was changed
+    next_command: vtctldclient GetTablets --keyspace commerce --shard -80
+    resume_command: run the same playbook again
 transactions:
   description: Which transactions were cut, and by which policy.
   returned: changed

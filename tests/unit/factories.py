@@ -20,10 +20,12 @@ from ansible_collections.vtops.vitess.plugins.module_utils.fleet import (
     TabletType,
     Vtgate,
     VtgateSettings,
+    Work,
 )
-from ansible_collections.vtops.vitess.plugins.module_utils.gates import Case, Place
+from ansible_collections.vtops.vitess.plugins.module_utils.gates import Case
 from ansible_collections.vtops.vitess.plugins.module_utils.gtid import GtidSet
 from ansible_collections.vtops.vitess.plugins.module_utils.owners import Owner, Wanted
+from ansible_collections.vtops.vitess.plugins.module_utils.place import Place
 
 PRIMARY = Alias("zone1", 101)
 REPLICA = Alias("zone1", 102)
@@ -131,6 +133,8 @@ def a_shard(*tablets: Tablet, vtgates: Iterable[Vtgate] | None = None, **changes
         vtgates=tuple(vtgates)
         if vtgates is not None
         else (a_vtgate("vtgate-0", ordered), a_vtgate("vtgate-1", ordered)),
+        work=Work(),
+        canary="",
         read_started=50.0,
         read_ended=50.5,
     )

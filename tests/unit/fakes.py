@@ -118,6 +118,7 @@ class FakeTablet:
     )
     transactions: list[tuple[int, float]] = field(default_factory=list)
     live_queries: int = 0
+    backs_up: bool = False
 
 
 @dataclass
@@ -163,7 +164,8 @@ class World:
         self.primaries: dict[str, Alias | None] = {}
         self.terms: dict[str, float] = {}
         self.durability = "semi_sync"
-        self.migrations: list[tuple[str, str]] = []
+        self.acks = True  # whether those that say they acknowledge do so
+        self.work: list[tuple[str, str, str, int]] = []
         self.stop_s, self.start_s, self.refresh_s = 2.0, 3.0, 1.0
         self.recreates = True
         self.held = True  # --init-tablet-type-lookup (v24): a restarted tablet keeps its recorded type
@@ -437,7 +439,10 @@ def a_node(name: str) -> Json:
     return {
         "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
         "spec": {},
-        "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        "status": {
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"},
+        },
     }
 
 
@@ -483,7 +488,10 @@ class FakeKubernetes(KubernetesClient):
     def _answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
         for pattern, handler in self._routes():
             if match := re.fullmatch(pattern, f"{method} {path}"):
-                return handler(*match.groups(), **({"query": query} if handler == self._pods else {"body": body}))
+                return handler(
+                    *match.groups(),
+                    **({"query": query} if handler in (self._pods, self._pods_of_node) else {"body": body}),
+                )
         raise AssertionError(f"the fake has no {method} {path}")
 
     def _routes(self) -> list[tuple[str, Callable[..., Any]]]:
@@ -505,6 +513,7 @@ class FakeKubernetes(KubernetesClient):
                 r"GET /apis/apps/v1/namespaces/vitess/statefulsets/([\w.-]+)",
                 lambda name, body: found(world.stateful_sets, name),
             ),
+            (r"GET /api/v1/pods", self._pods_of_node),
             (r"GET /api/v1/nodes", lambda body: {"items": list(world.nodes.values())}),
             (
                 r"GET /api/v1/namespaces/vitess/persistentvolumeclaims/([\w.-]+)",
@@ -517,6 +526,10 @@ class FakeKubernetes(KubernetesClient):
     def _pods(self, query: dict[str, str]) -> Json:
         key, _equals, value = query["labelSelector"].partition("=")
         return {"items": [p for p in self.world.pods.values() if p["metadata"]["labels"].get(key) == value]}
+
+    def _pods_of_node(self, query: dict[str, str]) -> Json:
+        node = query["fieldSelector"].partition(",")[0].partition("=")[2]
+        return {"items": [p for p in self.world.pods.values() if p["spec"].get("nodeName") == node]}
 
     def _patch_pod(self, name: str, body: Json) -> Json:
         pod = found(self.world.pods, name)
@@ -560,7 +573,8 @@ class FakeKubernetes(KubernetesClient):
         if not tablet.running:
             raise Refused("dial tcp: connection refused", 503)
         command = ["/vt/bin/vttablet", f"--tablet-path={tablet.alias}"]
-        return {"cmdline": command, "TabletType": tablet.type.lower(), "TabletStateName": "SERVING", **tablet.pools}
+        page = {"cmdline": command, "TabletType": tablet.type.lower(), "TabletStateName": "SERVING", **tablet.pools}
+        return {**page, "BackupIsRunning": {"online": 1} if tablet.backs_up else {}}
 
 
 ON_WORKER_1 = {
@@ -591,12 +605,12 @@ class FakeVtctldclient:
     def run(self, arguments: list[str], timeout_s: float) -> str:
         assert arguments[0] == "--action-timeout"
         words = arguments[2:]
-        write = words[0] in ("ChangeTabletType", "PlannedReparentShard")
+        write = words[0] in ("ChangeTabletType", "PlannedReparentShard") or words[-1].startswith("INSERT")
         return str(self.world.called(" ".join(words), write, lambda: self._answer(words)))
 
     def script(self, script: str, arguments: list[str], timeout_s: float) -> tuple[str, str]:
         """The blocks that SHARD_SCRIPT prints; test_vtctld runs the script itself."""
-        keyspace, shard, what, _limit = arguments
+        keyspace, shard, what, _limit, migrations, switches, canary, _canary_limit = arguments
         commands = [
             ("tablets", f"GetTablets --format json --strict --keyspace {keyspace} --shard {shard}"),
             ("shard", f"GetShard {keyspace}/{shard}"),
@@ -605,14 +619,21 @@ class FakeVtctldclient:
             commands.append(("durability", f"GetKeyspace {keyspace}"))
         if "status" in what:
             commands += [(str(t.alias), f"GetFullStatus {t.alias}") for t in self._of(shard)]
+        asked = [(name, command.split()) for name, command in commands]
+        primaries = [str(t.alias) for t in self._of(shard) if t.type == "PRIMARY"]
+        if "work" in what and len(primaries) == 1:
+            asked.append(("work", ["ExecuteFetchAsDBA", "--json", *primaries, f"{migrations} UNION ALL {switches}"]))
+        if "canary" in what and len(primaries) == 1:
+            asked.append(("canary", ["ExecuteFetchAsDBA", "--json", *primaries, canary]))
         out, errors = "", ""
-        for name, command in commands:
+        for name, words in asked:
             try:
-                text = self.run(["--action-timeout", "3s", *command.split()], timeout_s)
+                text = self.run(["--action-timeout", "3s", *words], timeout_s)
                 out += f"@@ {name} 0\n{text}\n"
             except Refused as error:
-                out += f"@@ {name} 1\n\n"
-                errors += f"E1124 {name}: rpc error: code = Unknown desc = {error}\n"
+                said = f"E1124 {name}: rpc error: code = Unknown desc = {error}\n"
+                out += f"@@ {name} 1\n{said if words[0] == 'ExecuteFetchAsDBA' else ''}\n"
+                errors += said
         return out, errors
 
     def _answer(self, words: list[str]) -> str:
@@ -681,11 +702,31 @@ class FakeVtctldclient:
             "semi_sync_replica_status": tablet.semi_sync and source is not None,
         }
 
+    def _committed(self, primary: FakeTablet) -> list[list[Any]]:
+        """A commit returns when a REPLICA has acknowledged it."""
+        world = self.world
+        acks = [
+            t
+            for t in world.tablets.values()
+            if t.type == "REPLICA" or (t.type == "RDONLY" and "rdonly" in world.durability)
+            if t.source == primary.alias and t.running and t.io and t.semi_sync and world.acks
+        ]
+        if primary.read_only:
+            raise Refused("The MySQL server is running with the --super-read-only option", 1)
+        if world.durability != "none" and not acks:
+            world.clock.pass_(1.5)
+            raise Refused("context deadline exceeded", 1)
+        return []
+
     def _rows(self, tablet: FakeTablet, sql: str) -> list[list[Any]]:
         if "innodb_trx" in sql:
             return [list(row) for row in tablet.transactions]
+        if sql.startswith("INSERT INTO _vt."):
+            return self._committed(tablet)
         if "schema_migrations" in sql:
-            return [list(row) for row in self.world.migrations]
+            if not tablet.running or tablet.mysqld_error:
+                raise Refused(tablet.mysqld_error or "connection refused", 1)
+            return [list(row) for row in self.world.work]
         return [["backup", "Query", 1]]
 
 

@@ -6,22 +6,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ansible_collections.vtops.vitess.plugins.module_utils import labels
 from ansible_collections.vtops.vitess.plugins.module_utils.cluster import (
-    _matches,
-    choose_place,
     explain,
     find_vtctld,
     in_parallel,
-    is_at,
     parse_pod,
     parse_stateful_set,
     parse_timestamp,
-    parse_volume_terms,
 )
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import (
     EdgeError,
@@ -29,9 +26,15 @@ from ansible_collections.vtops.vitess.plugins.module_utils.errors import (
     Refused,
     Unreachable,
 )
-from ansible_collections.vtops.vitess.plugins.module_utils.gates import Place
-from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING, a_pod
-from ansible_collections.vtops.vitess.tests.unit.fakes import World, a_node, a_stateful_set
+from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias
+from ansible_collections.vtops.vitess.plugins.module_utils.identity import (
+    candidates,
+    contested,
+    is_at,
+    settled,
+)
+from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING, a_pod, a_tablet
+from ansible_collections.vtops.vitess.tests.unit.fakes import World, a_stateful_set
 
 POD = {
     "metadata": {
@@ -139,11 +142,47 @@ def test_a_time_is_rfc_3339(text: str, seconds: float) -> None:
         ("commerce-x-80-1.vttablet.vitess.svc.cluster.local", True),
         ("commerce-x-80-12.vttablet", False),
         ("10.0.0.50", False),
+        ("commerce-x-80-1.vttablet.other.svc.cluster.local", False),
+        ("commerce-x-80-1.vttablet", True),
         ("", False),
     ],
 )
 def test_a_tablets_address_is_a_pods_ip_or_its_stable_name(hostname: str, here: bool) -> None:
     assert is_at(parse_pod(POD), hostname) is here
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed"])
+def test_a_pod_that_has_ended_is_at_no_address_although_it_keeps_its_ip(phase: str) -> None:
+    assert not is_at(parse_pod(changed(POD, "status", phase=phase)), "10.0.0.5")
+
+
+@pytest.mark.parametrize(
+    ("container", "alias"),
+    [
+        ({"args": ["--tablet-path=zone1-0000000102", "--port", "15000"]}, REPLICA),
+        ({"command": ["/vt/bin/vttablet", "--tablet_path", "zone1-102"]}, REPLICA),
+        ({"command": ["sh", "-c", "exec vttablet --tablet-path zone1-$((100 + 2))"]}, None),
+        ({"args": ["--tablet-path=$(CELL)-$(UID)"]}, None),
+        ({}, None),
+    ],
+)
+def test_a_pod_names_its_tablet_where_its_command_line_writes_it_out(container: dict[str, Any], alias: Any) -> None:
+    assert parse_pod(changed(POD, "spec", containers=[{"name": "vttablet", **container}])).alias == alias
+
+
+def test_a_pod_whose_command_line_names_another_tablet_is_not_at_this_ones_address() -> None:
+    mine = replace(a_pod(REPLICA), alias=REPLICA)
+    other = replace(a_pod(SIBLING, ip="10.0.0.102"), alias=SIBLING)
+    found = candidates([a_tablet(REPLICA)], [other, mine])
+    assert found == {REPLICA: (mine,)}
+    assert contested(found) == ()
+
+
+def test_pods_of_one_name_in_two_namespaces_are_contested() -> None:
+    here, there = a_pod(REPLICA), a_pod(REPLICA, namespace="other", uid="u", ip="10.0.0.9")
+    found = candidates([a_tablet(REPLICA, hostname=here.name)], [here, there])
+    assert contested(found) == (here, there)
+    assert settled(found, {here.uid: REPLICA, "u": Alias("zone9", 102)}) == {REPLICA: (here,)}
 
 
 def test_a_blank_address_is_not_the_pod_that_has_no_ip_yet() -> None:
@@ -176,79 +215,13 @@ def test_a_stateful_set_whose_controller_never_saw_it_is_behind() -> None:
 # -- places
 
 
-def test_a_volume_without_node_affinity_may_go_anywhere() -> None:
-    assert parse_volume_terms({"spec": {}}) is None
-    assert parse_volume_terms({}) is None
-
-
-EXPRESSIONS = [{"key": "kubernetes.io/hostname", "operator": "In", "values": ["worker-1"]}]
-
-
-def test_a_local_volume_names_its_node() -> None:
-    volume = {"spec": {"nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": EXPRESSIONS}]}}}}
-    assert parse_volume_terms(volume) == [EXPRESSIONS]
-
-
-@pytest.mark.parametrize(
-    ("operator", "values", "fits"),
-    [
-        ("In", ["worker-1"], True),
-        ("In", ["worker-2"], False),
-        ("NotIn", ["worker-2"], True),
-        ("NotIn", ["worker-1"], False),
-        ("Exists", [], True),
-        ("DoesNotExist", [], False),
-        ("Gt", ["1"], False),
-    ],
-)
-def test_a_node_fits_a_volumes_term_by_its_labels_and_not_by_an_operator_that_is_not_known(
-    operator: str, values: list[str], fits: bool
-) -> None:
-    term = [{"key": "kubernetes.io/hostname", "operator": operator, "values": values}]
-    assert _matches(term, a_node("worker-1")) is fits
-
-
-def test_every_expression_of_a_term_must_fit() -> None:
-    assert not _matches([*EXPRESSIONS, {"key": "zone", "operator": "Exists"}], a_node("worker-1"))
-
-
-def node(name: str, ready: str = "True", cordoned: bool = False) -> dict[str, Any]:
-    item = a_node(name)
-    item["status"]["conditions"][0]["status"] = ready
-    item["spec"] = {"unschedulable": True} if cordoned else {}
-    return item
-
-
-def test_the_place_is_every_ready_node_that_takes_pods() -> None:
-    nodes = [node("b"), node("a"), node("c", cordoned=True), node("d", ready="Unknown")]
-    assert choose_place(nodes, None) == Place(("a", "b"))
-
-
-def test_the_place_is_only_where_the_volume_is() -> None:
-    assert choose_place([node("a"), node("b")], {"b"}) == Place(("b",))
-
-
-@pytest.mark.parametrize(
-    ("nodes", "allowed", "refusal"),
-    [
-        ([node("a", cordoned=True), node("b")], {"a"}, "a is cordoned"),
-        ([node("a", ready="Unknown"), node("b")], {"a"}, "a is not Ready"),
-        ([node("a")], {"gone"}, "no node fits the tablet's volumes"),
-        ([node("a")], set(), "no node fits the tablet's volumes"),
-        ([], None, "no node fits the tablet's volumes"),
-    ],
-)
-def test_no_place_says_why(nodes: list[dict], allowed: set[str] | None, refusal: str) -> None:
-    assert choose_place(nodes, allowed) == Place((), refusal)
-
-
 def test_a_volume_claim_that_is_not_bound_has_no_place() -> None:
     world = World()
     world.claims["data-commerce-x-80-102"]["spec"] = {}
     cluster = world.cluster()
     pod = cluster.pod("vitess", "commerce-x-80-102")
     assert pod is not None
-    assert cluster.place_for(pod).refusal == "volume claim data-commerce-x-80-102 is not bound"
+    assert cluster.ground_for(pod).refusal == "volume claim data-commerce-x-80-102 is not bound"
 
 
 # -- a shard
@@ -296,11 +269,71 @@ def test_a_topology_or_kubernetes_that_does_not_answer_is_an_error_and_no_smalle
         world.cluster().read_shard("commerce", "-80")
 
 
-def test_two_pods_at_one_address_are_an_error_that_names_both() -> None:
+def with_pods(world: World) -> dict[Alias, str]:
+    shard = world.cluster().read_shard("commerce", "-80", vtgates=False)
+    return {tablet.alias: tablet.pod.name for tablet in shard.tablets if tablet.pod is not None}
+
+
+def test_of_two_pods_at_one_address_the_one_that_says_so_is_the_tablets() -> None:
+    """Two on the host's network, or an address that was given to another."""
+    world = World()
+    for alias in (REPLICA, SIBLING):
+        world.tablet(alias).hostname = "192.0.2.7"
+        world.pods[world.tablet(alias).pod]["status"]["podIP"] = "192.0.2.7"
+    assert with_pods(world) == {
+        PRIMARY: "commerce-x-80-101",
+        REPLICA: "commerce-x-80-102",
+        SIBLING: "commerce-x-80-103",
+    }
+
+
+def test_a_lost_tablets_address_that_was_given_to_another_is_not_the_lost_one() -> None:
+    world = World()
+    world.tablet(SIBLING).hostname = world.tablet(REPLICA).hostname
+    assert SIBLING not in with_pods(world)
+    assert with_pods(world)[REPLICA] == "commerce-x-80-102"
+
+
+def test_of_contested_pods_one_that_does_not_answer_is_nobodys() -> None:
+    world = World()
+    world.tablet(SIBLING).hostname = world.tablet(REPLICA).hostname
+    world.tablet(REPLICA).running = False
+    assert with_pods(world) == {PRIMARY: "commerce-x-80-101"}
+
+
+def test_two_pods_that_say_that_they_are_one_tablet_are_an_error_that_names_both() -> None:
     world = World()
     world.pods["commerce-x-80-103"]["status"]["podIP"] = "10.0.0.102"
-    with pytest.raises(EdgeError, match="matches 2 Pods: commerce-x-80-102, commerce-x-80-103"):
-        world.cluster().read_shard("commerce", "-80")
+    cluster = world.cluster()
+    cluster._says = lambda pod: REPLICA  # type: ignore[method-assign]
+    with pytest.raises(EdgeError, match="what 2 Pods say they are: vitess/commerce-x-80-102, vitess/commerce-x-80-103"):
+        cluster.read_shard("commerce", "-80")
+
+
+def test_nobody_is_asked_where_addresses_tell() -> None:
+    world = World()
+    asked: list[str] = []
+    world.before("proxy/debug/vars", lambda: asked.append("asked"), times=99)
+    with_pods(world)
+    assert asked == []
+
+
+def test_vtgates_of_one_name_in_two_namespaces_are_two() -> None:
+    world = World()
+    cluster = world.cluster()
+    cluster.scope = replace(cluster.scope, vtgate_namespaces=("vitess", "edge"))
+    items = list(world.pods.values())
+    cluster.kube.pods = lambda namespace, selector: [  # type: ignore[method-assign]
+        {
+            **item,
+            "metadata": {**item["metadata"], "namespace": namespace, "uid": f"{namespace}-{item['metadata']['uid']}"},
+        }
+        for item in items
+        if item["metadata"]["name"] == "vtgate-0"
+    ]
+    first = cluster.vtgates()
+    assert [client.endpoint.name for client in first] == ["vitess/vtgate-0", "edge/vtgate-0"]
+    assert [a is b for a, b in zip(first, cluster.vtgates(), strict=True)] == [True, True]
 
 
 def test_vtgates_are_listed_anew_at_each_look() -> None:

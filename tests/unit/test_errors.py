@@ -19,12 +19,14 @@ words = st.text("azAZ09 -:/\n→", max_size=3000)
     reason=words,
     state=words,
     next_command=words,
+    resume_command=words,
     details=st.dictionaries(st.text(max_size=8), words, max_size=5),
 )
 def test_a_failure_is_one_line_under_200_characters_and_a_structure_under_2_kb(
-    tablet: str, reason: str, state: str, next_command: str, details: dict
+    tablet: str, reason: str, state: str, next_command: str, resume_command: str, details: dict
 ) -> None:
-    failure = StepFailure(tablet, "vtgate_readmit", reason, state=state, next_command=next_command, details=details)
+    commands = {"next_command": next_command, "resume_command": resume_command}
+    failure = StepFailure(tablet, "vtgate_readmit", reason, state=state, details=details, **commands)
     assert len(failure.message()) < 200
     assert "\n" not in failure.message()
     assert len(json.dumps(failure.as_dict(), ensure_ascii=False)) < 2048
@@ -43,7 +45,8 @@ def test_a_long_reason_is_cut_and_the_next_command_is_kept() -> None:
 
 def test_the_structure_is_under_2_kb_however_long_its_parts_are() -> None:
     long = "x" * 10_000
-    failure = StepFailure("zone1-0000000101", "pod_replace", long, "gate", long, long, {"tail": long, "short": 1})
+    details = {"tail": long, "short": 1}
+    failure = StepFailure("zone1-0000000101", "pod_replace", long, "gate", long, long, details, long)
     shown = failure.as_dict()
     assert len(str(shown)) < 2000
     assert shown["short"] == 1

@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.vtops.vitess.plugins.module_utils.fleet import (
     Alias,
+    ShardFilter,
     TabletType,
     VtgateSettings,
     away_reasons,
@@ -136,3 +137,56 @@ def test_a_vtgate_that_watches_another_keyspace_need_not_show_the_tablet() -> No
 def test_a_vtgate_that_watches_the_cell_and_keyspace_must_show_the_tablet() -> None:
     settings = VtgateSettings(cells_to_watch=frozenset({"zone1"}), keyspaces_to_watch=frozenset({"commerce"}))
     assert a_vtgate("v", (), settings=settings).should_see(a_tablet(REPLICA))
+
+
+@pytest.mark.parametrize(
+    ("text", "shard", "watched"),
+    [
+        ("commerce|-80", "-80", True),
+        ("commerce|-80", "80-", False),
+        ("commerce|-80", "40-80", True),
+        ("commerce|-80", "40-c0", False),
+        ("commerce|-80", "-8000", True),
+        ("commerce|80-", "c0-", True),
+        ("commerce|80-", "80-c0", True),
+        ("commerce|80-c0", "80-", False),
+        ("commerce|-", "40-80", True),
+        ("commerce|0", "0", True),
+        ("commerce|0", "1", False),
+        ("commerce|-80", "0", False),
+        ("commerce|A0-C0", "a0-c0", True),
+        ("customer|-", "-80", False),
+    ],
+)
+def test_a_vtgate_with_tablet_filters_must_show_the_shards_that_they_include(
+    text: str, shard: str, watched: bool
+) -> None:
+    settings = VtgateSettings(tablet_filters=frozenset({ShardFilter.parse(text)}))
+    assert a_vtgate("v", (), settings=settings).should_see(a_tablet(REPLICA, shard=shard)) is watched
+
+
+def test_one_of_several_filters_is_enough() -> None:
+    filters = frozenset({ShardFilter.parse("customer|-"), ShardFilter.parse("commerce|-80")})
+    assert a_vtgate("v", (), settings=VtgateSettings(tablet_filters=filters)).should_see(a_tablet(REPLICA))
+
+
+@pytest.mark.parametrize("text", ["commerce", "commerce|-80|x", "commerce|xy-z0"])
+def test_a_filter_that_no_vtgate_would_start_with_is_an_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"filter|hex"):
+        ShardFilter.parse(text)
+
+
+def test_a_vtgate_with_filter_tags_must_show_the_tablets_that_have_all_of_them() -> None:
+    wanted = frozenset({("pool", "web"), ("az", "a")})
+    vtgate = a_vtgate("v", (), settings=VtgateSettings(tablet_filter_tags=wanted))
+    assert vtgate.should_see(a_tablet(REPLICA, tags=wanted | {("rack", "7")}))
+    assert not vtgate.should_see(a_tablet(REPLICA, tags=frozenset({("pool", "web")})))
+    assert not vtgate.should_see(a_tablet(REPLICA))
+
+
+def test_a_vtgate_whose_filters_leave_a_tablet_out_is_no_reason_that_it_is_away() -> None:
+    settings = VtgateSettings(tablet_filters=frozenset({ShardFilter.parse("customer|-")}))
+    shard = seen_by(a_shard(), "vtgate-1", routes=(), settings=settings)
+    assert not_routed_reasons(shard, a_tablet(REPLICA)) == ()
+    inside = seen_by(a_shard(), "vtgate-1", routes=())
+    assert not_routed_reasons(inside, a_tablet(REPLICA)) == ("vtgate-1 does not know it",)

@@ -14,10 +14,19 @@ from typing import Any
 import pytest
 
 from ansible_collections.vtops.vitess.plugins.module_utils import gates
-from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias, TabletType, VtgateSettings
-from ansible_collections.vtops.vitess.plugins.module_utils.gates import Case, Place, Verdict
+from ansible_collections.vtops.vitess.plugins.module_utils.fleet import (
+    NOT_ASKED,
+    Alias,
+    Migration,
+    Shard,
+    TabletType,
+    VtgateSettings,
+    Work,
+)
+from ansible_collections.vtops.vitess.plugins.module_utils.gates import Case, Verdict
 from ansible_collections.vtops.vitess.plugins.module_utils.gtid import GtidSet
 from ansible_collections.vtops.vitess.plugins.module_utils.owners import Wanted
+from ansible_collections.vtops.vitess.plugins.module_utils.place import Place
 from ansible_collections.vtops.vitess.tests.unit.factories import (
     BUFFERING,
     EXECUTED,
@@ -477,6 +486,11 @@ def test_refuses_while_the_tablet_or_a_sibling_restores_or_is_backed_up(alias: A
     assert is_red(gates.no_backup_or_restore, a_case(a_shard(a_tablet(alias, kind))), f"{alias} is {kind}")
 
 
+def test_refuses_while_an_online_backup_runs_that_leaves_the_type_as_it_is() -> None:
+    case = a_case(backup_running=True)
+    assert is_red(gates.no_backup_or_restore, case, f"{REPLICA} takes a backup while it serves")
+
+
 # -- no_migration_running
 
 
@@ -486,8 +500,74 @@ def test_no_migration_runs() -> None:
 
 @proves_red(gates.no_migration_running)
 def test_refuses_to_reparent_while_an_online_ddl_runs() -> None:
-    case = a_reparent_case(running_migrations=("0f3c running",))
-    assert is_red(gates.no_migration_running, case, "OnlineDDL running: 0f3c running")
+    case = a_reparent_case()
+    case = replace(case, shard=busy(migrations=(Migration("0f3c", "running"), Migration("11aa", "ready"))))
+    assert is_red(gates.no_migration_running, case, "OnlineDDL: 0f3c running, 11aa ready")
+
+
+def busy(**work: Any) -> Shard:
+    return a_shard(work=Work(**work))
+
+
+# -- canary_write_is_acked
+
+
+def test_a_write_that_was_acknowledged_is_green_and_one_that_was_not_written_yet_is_deferred() -> None:
+    assert is_green(gates.canary_write_is_acked, a_case())
+    assert gates.canary_write_is_acked(a_case(a_shard(canary=None))).ok is None
+
+
+@proves_red(gates.canary_write_is_acked)
+def test_refuses_where_a_write_was_not_acknowledged_whatever_was_counted() -> None:
+    case = a_case(a_shard(canary="not within 1.5 s"))
+    assert is_green(gates.enough_ackers_remain, case)
+    assert is_red(gates.canary_write_is_acked, case, "was not acknowledged: not within 1.5 s")
+
+
+# -- no_cut_over_under_way
+
+
+def test_an_online_ddl_that_copies_does_not_stop_a_drain() -> None:
+    """Its stream goes on from another tablet."""
+    assert is_green(gates.no_cut_over_under_way, a_case(busy(migrations=(Migration("0f3c", "running"),))))
+
+
+@proves_red(gates.no_cut_over_under_way)
+def test_refuses_while_an_online_ddl_is_at_its_cut_over() -> None:
+    case = a_case(busy(migrations=(Migration("0f3c", "running", at_cut_over=True),)))
+    assert is_red(gates.no_cut_over_under_way, case, "OnlineDDL: 0f3c running, at its cut-over")
+    assert gates.passes_by_itself(case) == "OnlineDDL: 0f3c running, at its cut-over"
+
+
+# -- no_traffic_switch_under_way
+
+
+def test_no_traffic_is_switched() -> None:
+    assert is_green(gates.no_traffic_switch_under_way, a_case())
+    assert gates.passes_by_itself(a_case()) == ""
+
+
+@proves_red(gates.no_traffic_switch_under_way)
+def test_refuses_while_a_workflow_switches_its_traffic() -> None:
+    case = a_case(busy(switches=("move_customers Stopped",)))
+    assert is_red(gates.no_traffic_switch_under_way, case, "traffic is being switched: move_customers Stopped")
+    assert gates.passes_by_itself(case) == "traffic is being switched: move_customers Stopped"
+
+
+@pytest.mark.parametrize(
+    "gate", [gates.no_migration_running, gates.no_cut_over_under_way, gates.no_traffic_switch_under_way]
+)
+def test_what_could_not_be_read_is_red_and_not_waited_for(gate: gates.Gate) -> None:
+    case = a_case(busy(error="access denied"))
+    assert is_red(gate, case, "it is not known what runs in the shard: access denied")
+    assert gates.passes_by_itself(case) == ""
+
+
+@pytest.mark.parametrize(
+    "gate", [gates.no_migration_running, gates.no_cut_over_under_way, gates.no_traffic_switch_under_way]
+)
+def test_a_shard_that_was_read_without_it_is_red(gate: gates.Gate) -> None:
+    assert is_red(gate, a_case(a_shard(work=NOT_ASKED)), "it was not asked for")
 
 
 # -- the owner
@@ -693,6 +773,17 @@ def test_refuses_a_candidate_with_an_errant_gtid() -> None:
     assert is_red(gates.candidate_is_fit, case, "errant GTID")
 
 
+@proves_red(gates.candidate_is_fit)
+def test_refuses_a_candidate_that_a_vtgate_of_the_primary_would_not_see() -> None:
+    case = a_reparent_case()
+    watched = tuple(
+        replace(t, tags=frozenset({("pool", "a")})) if t.alias == PRIMARY else t for t in case.shard.tablets
+    )
+    settings = replace(BUFFERING, tablet_filter_tags=frozenset({("pool", "a")}))
+    case = replace(case, shard=seen_by(replace(case.shard, tablets=watched), "vtgate-1", settings=settings))
+    assert is_red(gates.candidate_is_fit, case, "vtgate-1 would not see it")
+
+
 def test_a_candidate_that_the_roll_would_have_replaced_before_is_deferred_in_check_mode() -> None:
     case = a_reparent_case(a_tablet(REPLICA), predicted=frozenset({REPLICA}))
     assert gates.candidate_is_fit(case).ok is None
@@ -769,13 +860,20 @@ def test_a_vtgate_may_name_the_shard_or_its_keyspace_as_buffered() -> None:
         assert is_green(gates.buffering_covers_reparent, case)
 
 
+def test_a_vtgate_that_watches_no_tablet_of_the_shard_need_not_buffer_it() -> None:
+    elsewhere = VtgateSettings(keyspaces_to_watch=frozenset({"customer"}))
+    case = a_reparent_case()
+    case = replace(case, shard=seen_by(case.shard, "vtgate-1", settings=elsewhere, routes=()))
+    assert is_green(gates.buffering_covers_reparent, case)
+
+
 @proves_red(gates.buffering_covers_reparent)
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
         ({"buffer_enabled": False}, "vtgate-1 does not buffer (--enable-buffer)"),
         ({"buffer_keyspace_shards": frozenset({"commerce/80-"})}, "vtgate-1 does not buffer commerce/-80"),
-        ({"buffer_window_s": 4.0}, "vtgate-1 buffers for 4 s, the reparent may wait 4 s"),
+        ({"buffer_window_s": 9.5}, "vtgate-1 buffers for 9.5 s, the reparent's time-outs add up to 9.5 s"),
         ({"buffer_max_failover_s": 3.0}, "vtgate-1 buffers for 3 s"),
     ],
     ids=["not at all", "another shard", "window", "max failover"],

@@ -133,7 +133,7 @@ class KubernetesClient:
                 return None
             raise
 
-    def items(self, path: str, selector: str = "", page: int = 500) -> list[Json]:
+    def items(self, path: str, selector: str = "", page: int = 500, fields: str = "") -> list[Json]:
         """GET a whole list, page by page."""
         found: list[Json] = []
         token = ""
@@ -141,6 +141,8 @@ class KubernetesClient:
             query = [("limit", str(page))]
             if selector:
                 query.append(("labelSelector", selector))
+            if fields:
+                query.append(("fieldSelector", fields))
             if token:
                 query.append(("continue", token))
             answer = self.request("GET", path, query)

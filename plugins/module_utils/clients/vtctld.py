@@ -11,32 +11,68 @@ import json
 import re
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from ..errors import EdgeError, OutcomeUnknown, Refused, Unreachable
-from ..fleet import Alias, Mysqld, Tablet, TabletType
+from ..fleet import NOT_ASKED, Alias, Migration, Mysqld, Tablet, TabletType, Work
 from ..gtid import GtidSet
 from .kubernetes import KubernetesClient
 
 # One exec for a whole shard: starting a process in a container costs more than all of these commands. Blocks begin with
-# a line "@@ NAME EXIT"; the program is "$@"; errors go to standard error and become the block's text if it failed.
+# a line "@@ NAME EXIT"; the program is "$@". Errors go to standard error, but for program_try: its block holds them too.
 SHARD_SCRIPT = """
 program_run() { name=$1; shift; out=$("$@"); echo "@@ $name $?"; printf '%s\\n' "$out"; }
-keyspace=$1 shard=$2 what=$3 limit=$4; shift 4
+program_try() { name=$1; shift; out=$("$@" 2>&1); code=$?; echo "@@ $name $code"; printf '%s\\n' "$out"; return "$code"; }
+in_one_line() { printf '%s' "$out" | tr -d ' \\n'; }
+keyspace=$1 shard=$2 what=$3 limit=$4 migrations=$5 switches=$6 canary=$7 canary_limit=$8; shift 8
 export GOMAXPROCS="${GOMAXPROCS:-1}" GOGC="${GOGC:-400}"
 program_run shard "$@" --action-timeout 10s GetShard "$keyspace/$shard"
+primary=$(in_one_line | sed -n 's/.*"primary_alias":{"cell":"\\([^"]*\\)","uid":\\([0-9]*\\)}.*/\\1 \\2/p')
 case $what in *durability*) program_run durability "$@" --action-timeout 10s GetKeyspace "$keyspace";; esac
 program_run tablets "$@" --action-timeout 10s GetTablets --format json --strict --keyspace "$keyspace" --shard "$shard"
 case $what in *status*)
-  printf '%s' "$out" | tr -d ' \\n' | tr '{' '\\n' |
+  in_one_line | tr '{' '\\n' |
   sed -n 's/^"cell":"\\([^"]*\\)","uid":\\([0-9]*\\)},"hostname":"[^"].*/\\1 \\2/p' |
   while read -r cell uid; do
     alias=$(printf '%s-%010d' "$cell" "$uid")
     program_run "$alias" "$@" --action-timeout "$limit" GetFullStatus "$alias" </dev/null
   done;;
 esac
+[ -n "$primary" ] || exit 0
+primary=$(printf '%s-%010d' $primary)
+asks() { name=$1; shift; program_try "$name" "$@" </dev/null; }
+case $what in *work*)
+  asks work "$@" --action-timeout "$limit" ExecuteFetchAsDBA --json "$primary" "$migrations UNION ALL $switches" || {
+    asks migrations "$@" --action-timeout "$limit" ExecuteFetchAsDBA --json "$primary" "$migrations"
+    asks switches "$@" --action-timeout "$limit" ExecuteFetchAsDBA --json "$primary" "$switches"
+  };;
+esac
+case $what in *canary*)
+  asks canary "$@" --action-timeout "$canary_limit" ExecuteFetchAsDBA --json "$primary" "$canary";;
+esac
+exit 0
 """
+
+# What Vitess does in the shard, from the primary's sidecar database; vttablet puts its real name in the place of _vt.
+# A migration is at its cut-over once it is ready to complete and nobody postponed that (go/vt/vttablet/onlineddl/executor.go).
+MIGRATIONS = (
+    "SELECT 'migration', migration_uuid, migration_status, ready_to_complete AND NOT postpone_completion "
+    "FROM _vt.schema_migrations WHERE migration_status IN ('ready', 'running')"
+)
+# 'stopped for cutover', 'for cutover', 'synchronizing for cutover' (go/vt/vtctl/workflow/{traffic_switcher,stream_migrator}.go);
+# a switch that is done leaves FROZEN, one that was cancelled leaves no message. An OnlineDDL's own stream is in the other list.
+SWITCHES = (
+    "SELECT 'switch', workflow, state, 1 FROM _vt.vreplication "
+    "WHERE message LIKE '%for cutover' AND state IN ('Stopped', 'Running')"
+)
+NO_SUCH_TABLE = "errno 1146"
+# A row of ours in the table that vttablet's own semi-sync monitor writes to and empties (v22 and later). The commit waits for
+# its acks like any other. No other row will do: _vt.heartbeat is what the throttler measures lag with, and the length of
+# _vt.reparent_journal decides an emergency reparent.
+CANARY = "INSERT INTO _vt.semisync_heartbeat (ts) VALUES (CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS UNSIGNED))"
+# Longer is a stall that clients see, and would leave the rest of the evidence too old; vttablet's session waits on by itself.
+CANARY_TIMEOUT_S = 1.5
 
 RUNNING = 3  # replication.IoThreadState / SqlThreadState (go/mysql/replication/replication_state.go)
 SLACK_S = 3.0
@@ -110,6 +146,8 @@ class ShardRecords:
     primary_term_start: str
     durability: str | None
     statuses: dict[Alias, Mysqld | str]
+    work: Work = NOT_ASKED
+    canary: str | None = None  # as in Shard
 
 
 class Vtctld:
@@ -123,18 +161,35 @@ class Vtctld:
         """Raises Refused (its own words), Unreachable, OutcomeUnknown."""
         limit = timeout_s or self.timeout_s
         try:
-            return self._transport.run(["--action-timeout", f"{limit:.0f}s", *arguments], limit + SLACK_S)
+            return self._transport.run(["--action-timeout", f"{limit:g}s", *arguments], limit + SLACK_S)
         except Refused as error:
             raise Refused(in_its_own_words(str(error)), error.status) from error
 
-    def shard_records(self, keyspace: str, shard: str, statuses: bool = True, durability: bool = True) -> ShardRecords:
-        """Tablets, shard record, durability policy and every mysqld's status, by one exec."""
-        what = (
-            "+".join(word for word, asked in (("status", statuses), ("durability", durability)) if asked) or "topology"
-        )
-        arguments = [keyspace, shard, what, f"{STATUS_TIMEOUT_S:.0f}s"]
+    def shard_records(
+        self,
+        keyspace: str,
+        shard: str,
+        statuses: bool = True,
+        durability: bool = True,
+        work: bool = False,
+        canary: bool = False,
+    ) -> ShardRecords:
+        """Tablets, shard record, durability policy, every mysqld's status and what Vitess does in the shard, by one exec.
+
+        canary: as the last thing, write one row on the primary, for its ack.
+        """
+        asked = {"status": statuses, "durability": durability, "work": work, "canary": canary}
+        what = "+".join(word for word, wanted in asked.items() if wanted) or "topology"
+        limits = f"{STATUS_TIMEOUT_S:g}s", f"{CANARY_TIMEOUT_S:g}s"
+        arguments = [keyspace, shard, what, limits[0], MIGRATIONS, SWITCHES, CANARY, limits[1]]
         out, errors = self._transport.script(SHARD_SCRIPT, arguments, self.timeout_s + SLACK_S)
-        return parse_shard_records(parse_blocks(out), errors, durability)
+        blocks = parse_blocks(out)
+        records = parse_shard_records(blocks, errors, durability)
+        return replace(
+            records,
+            work=parse_work(blocks) if work else NOT_ASKED,
+            canary=parse_canary(blocks) if canary else None,
+        )
 
     def _json(self, *arguments: str, timeout_s: float | None = None) -> Any:
         out = self.run(*arguments, timeout_s=timeout_s)
@@ -158,10 +213,6 @@ class Vtctld:
         """The shard record's primary and its term's start."""
         record = (self._json("GetShard", f"{keyspace}/{shard}") or {}).get("shard") or {}
         return parse_alias(record.get("primary_alias")), parse_time(record.get("primary_term_start_time"))
-
-    def durability(self, keyspace: str) -> str:
-        """The keyspace's durability policy; empty is Vitess' default, none."""
-        return str(((self._json("GetKeyspace", keyspace) or {}).get("keyspace") or {}).get("durability_policy") or "")
 
     def change_type(self, alias: Alias, kind: TabletType) -> None:
         """ChangeTabletType. Not idempotent in Vitess: read the type first."""
@@ -239,6 +290,37 @@ def parse_shard_records(blocks: dict[str, tuple[int, str]], errors: str, durabil
     )
 
 
+def parse_work(blocks: dict[str, tuple[int, str]]) -> Work:
+    """From the block of both tables, else of each alone: one that the sidecar database does not have holds nothing."""
+    rows: list[list[str]] = []
+    asked = blocks.get("work", (255, "the shard record names no primary to ask"))
+    for name in ("work",) if asked[0] == 0 else ("migrations", "switches"):
+        code, text = blocks.get(name, asked)
+        if code and name in blocks and NO_SUCH_TABLE in text:
+            continue
+        if code:
+            return Work(error=text.strip()[-200:])
+        try:
+            answer, _end = json.JSONDecoder().raw_decode(text, max(0, text.find("{")))
+        except ValueError:
+            return Work(error=f"vtctldclient answered no JSON (cut off?): {text[-120:]!r}")
+        rows += parse_rows(answer)
+    return Work(
+        migrations=tuple(
+            Migration(name, status, due not in ("", "0")) for kind, name, status, due in rows if kind == "migration"
+        ),
+        switches=tuple(f"{name} {state}" for kind, name, state, _due in rows if kind == "switch"),
+    )
+
+
+def parse_canary(blocks: dict[str, tuple[int, str]]) -> str:
+    """Why the canary write was not acknowledged, empty if it was."""
+    code, text = blocks.get("canary", (255, "none was written: the shard record names no primary"))
+    if code and "deadline" in text.lower():
+        return f"not within {CANARY_TIMEOUT_S:g} s"
+    return (text.rpartition("desc = ")[2].strip()[-200:] or "no answer") if code else ""
+
+
 def _why(errors: str, tablet: Tablet) -> str:
     """The error line that is most likely this tablet's."""
     if not tablet.hostname:
@@ -298,6 +380,7 @@ def parse_tablet(record: dict[str, Any]) -> Tablet:
         mysql_hostname=str(record.get("mysql_hostname") or ""),
         mysql_port=int(record.get("mysql_port") or 0),
         primary_term_start=parse_time(record.get("primary_term_start_time")),
+        tags=frozenset((str(key), str(value)) for key, value in (record.get("tags") or {}).items()),
     )
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import EdgeError, Refused, Unreachable
-from ..fleet import Alias, Route, Vtgate, VtgateSettings
+from ..fleet import Alias, Route, ShardFilter, Vtgate, VtgateSettings
 from .kubernetes import KubernetesClient
 from .vtctld import parse_type
 from .vttablet import flags_of
@@ -236,7 +236,7 @@ def parse_duration(text: str) -> float:
 
 
 def parse_settings(flags: dict[str, str]) -> VtgateSettings:
-    """A vtgate's flags, with Vitess' defaults where they are not given."""
+    """A vtgate's flags, with Vitess' defaults where they are not given. Raises ValueError for one that it would not start with."""
     default = VtgateSettings()
 
     def seconds(name: str, otherwise: float) -> float:
@@ -246,8 +246,12 @@ def parse_settings(flags: dict[str, str]) -> VtgateSettings:
         return frozenset(part.strip() for part in flags.get(name, "").split(",") if part.strip())
 
     return VtgateSettings(
-        cells_to_watch=names("cells-to-watch"),
+        cells_to_watch=names("cells-to-watch") or names("cell"),  # without a list it watches its own cell
         keyspaces_to_watch=names("keyspaces-to-watch"),
+        tablet_filters=frozenset(ShardFilter.parse(text) for text in names("tablet-filters")),
+        tablet_filter_tags=frozenset(
+            (key, value) for key, _colon, value in (text.partition(":") for text in names("tablet-filter-tags"))
+        ),
         tablet_refresh_interval_s=seconds("tablet-refresh-interval", default.tablet_refresh_interval_s),
         buffer_enabled=flags.get("enable-buffer", "false").lower() in ("true", "1", "t"),
         buffer_window_s=seconds("buffer-window", default.buffer_window_s),

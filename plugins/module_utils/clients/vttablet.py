@@ -17,6 +17,8 @@ from .kubernetes import KubernetesClient
 
 # The pools that client requests use (facts: /debug/vars of v23 and v24). A missing one is red.
 SERVING_POOLS = ("ConnPoolInUse", "StreamConnPoolInUse", "TransactionPoolInUse", "FoundRowsPoolInUse")
+# Flags that hold a list: given twice they add up, of any other the last one counts (pflag's StringSlice).
+ADD_UP = ("keyspaces-to-watch", "tablet-filters")
 TRANSACTION_POOLS = ("TransactionPoolInUse", "FoundRowsPoolInUse")
 
 
@@ -29,6 +31,7 @@ class VttabletVars:
     state: str
     in_use: tuple[tuple[str, int | None], ...]
     build_version: str = ""
+    backup_running: bool = False
 
     def busy(self, pools: tuple[str, ...]) -> dict[str, int | None]:
         """The pools that are not known to be empty."""
@@ -68,6 +71,8 @@ def parse_vars(page: dict[str, Any]) -> VttabletVars:
         state=str(page.get("TabletStateName") or ""),
         in_use=tuple((pool, int(page[pool]) if pool in page else None) for pool in SERVING_POOLS),
         build_version=str(page.get("BuildVersion") or ""),
+        # By mode; an online backup (xtrabackup) leaves the tablet's type as it is (go/vt/vttablet/tabletmanager/rpc_backup.go).
+        backup_running=any(int(count) for count in (page.get("BackupIsRunning") or {}).values()),
     )
 
 
@@ -94,7 +99,8 @@ def parse_flags(words: list[str]) -> dict[str, str]:
                 position += 1
             else:
                 value = "true"
-        flags[name.replace("_", "-")] = value
+        name = name.replace("_", "-")
+        flags[name] = f"{flags[name]},{value}" if name in ADD_UP and name in flags else value
     return flags
 
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .. import labels
+from ..arguments import cluster_spec
 from ..claim import Entry, LeaseState, parse_lease
-from ..cluster import Cluster, is_at, parse_timestamp
+from ..cluster import Cluster, parse_timestamp
 from ..fleet import Alias, Pod, Tablet
-from ..options import cluster_spec
+from ..identity import is_at
 from ..owners import Owner, Wanted
 from ..session import describe
 
@@ -81,15 +82,15 @@ def read_fleet(cluster: Cluster) -> tuple[Member, ...]:
     with ThreadPoolExecutor(3) as pool:
         reads = (pool.submit(cluster.vtctld.tablets), pool.submit(cluster.tablet_pods), pool.submit(_claims, cluster))
         tablets, pods, leases = reads[0].result(), reads[1].result(), reads[2].result()
-    by_address = {address: pod for pod in pods for address in (pod.ip, pod.name) if address}
+    by_name = {(pod.namespace, pod.name): pod for pod in pods}
     owners: dict[tuple[str, str, str], Owner] = {}
     found = []
-    for tablet in sorted(tablets, key=lambda t: (t.keyspace, t.shard, t.alias)):
+    for tablet in cluster.with_pods(sorted(tablets, key=lambda t: (t.keyspace, t.shard, t.alias)), pods):
         claim = leases.get(labels.shard_lease(tablet.keyspace, tablet.shard))
         entry = claim.journal.get(tablet.alias) if claim else None
-        pod = by_address.get(tablet.hostname) or by_address.get(tablet.hostname.partition(".")[0])
+        pod = tablet.pod
         if pod is None and entry is not None and entry.in_flight:
-            pod = by_address.get(entry.pod_name)
+            pod = by_name.get((entry.pod_namespace or cluster.scope.namespace, entry.pod_name))
         if pod is not None:
             key = (pod.namespace, pod.owner_kind, pod.owner_name)
             if key not in owners:

@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from .. import gates, labels
+from ..arguments import cluster_spec, roll_spec
 from ..claim import ClaimLost
 from ..errors import EdgeError, OutcomeUnknown, Refused, StepFailure
 from ..fleet import Pod, TabletType
-from ..options import cluster_spec, roll_spec
 from ..owners import Wanted
 from ..session import Session, describe
 from ..waiting import Look, WaitTimeout
@@ -38,7 +38,7 @@ def run(session: Session) -> dict[str, Any]:
         session.locate()
         entry = session.entry
         with session.phases.phase("look"):
-            case = session.fresh_case()
+            case = session.fresh_case(canary=entry.in_flight and "replace" not in entry.steps)
         tablet, pod = case.tablet, session.pod_of(case.tablet)
         before = describe(tablet, pod)
         wanted = case.wanted
@@ -68,7 +68,7 @@ def run(session: Session) -> dict[str, Any]:
                 _evict(session, pod)
             session.state = "it is DRAINED and its Pod was evicted"
         old_uid = entry.pod_uid or (pod.uid if pod else "")
-        namespace = pod.namespace if pod else session.cluster.scope.namespace
+        namespace = entry.pod_namespace or (pod.namespace if pod else session.cluster.scope.namespace)
         with session.phases.phase("pod stop and start"):
             new = _wait_new_pod(session, namespace, entry.pod_name or (pod.name if pod else ""), old_uid, wanted)
         session.did("replace")
@@ -87,7 +87,7 @@ def run(session: Session) -> dict[str, Any]:
 def _require_or_put_back(session: Session, case: gates.Case) -> None:
     """All gates, right before the eviction; a sibling that was lost since the drain brings this tablet back at once."""
     try:
-        session.require(gates.REPLACE, case)
+        session.require(gates.REPLACE, case, acting=True)
     except StepFailure as failure:
         if session.alias in session.drained_by_us and case.tablet.type == TabletType.DRAINED:
             failure.state = session.put_back(session.drained_by_us[session.alias], "a gate turned red")
@@ -134,7 +134,7 @@ def _evict(session: Session, pod: Pod) -> None:
             str(error),
             gate="eviction",
             state=state,
-            next_command=f"kubectl -n {pod.namespace} get pdb; then run the same playbook again",
+            next_command=f"kubectl -n {pod.namespace} get pdb",
         ) from error
 
 

@@ -11,10 +11,11 @@ from dataclasses import replace
 from typing import Any
 
 from .. import gates, plan
+from ..arguments import cluster_spec
 from ..cluster import Cluster, parse_timestamp
 from ..durability import POLICIES
 from ..fleet import Alias, Shard, TabletType
-from ..options import aliases, cluster_spec
+from ..options import aliases
 from ..owners import Wanted
 from ..waiting import Clock
 from .fleet_info import Member, read_fleet
@@ -123,7 +124,9 @@ def _problems(
             alias=member.alias,
             now=clock.monotonic(),
             owner=member.owner,
-            place=cluster.place_for(member.pod) if member.pod else None,
+            place=cluster.place_on(cluster.ground_for(member.pod), member.pod, member.owner)
+            if member.pod and member.owner
+            else None,
             drained_by_us=in_flight,
             accept_drained=aliases(params["accept_drained"]),
             accept_no_route=accepted,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..options import cluster_spec, place_spec
+from ..arguments import cluster_spec, place_spec
 from ..session import Session
 
 

@@ -12,16 +12,15 @@ from functools import partial
 from typing import Any
 
 from .. import gates, labels
+from ..arguments import cluster_spec, roll_spec
 from ..claim import Claim
 from ..cluster import in_parallel
 from ..errors import EdgeError, OutcomeUnknown, Refused
 from ..fleet import Alias, Shard, Tablet, TabletType, not_routed_reasons
-from ..options import cluster_spec, roll_spec
 from ..session import UNCHANGED, Session, describe
 from ..waiting import Look, WaitTimeout
 from .tablet_drain import OPEN_TRANSACTIONS
 
-MIGRATIONS = "SELECT migration_uuid, migration_status FROM _vt.schema_migrations WHERE migration_status IN ('ready', 'running') LIMIT 5"
 COUNTERS = (
     "BufferRequestsBuffered",
     "BufferRequestsDrained",
@@ -29,6 +28,9 @@ COUNTERS = (
     "BufferRequestsSkipped",
     "BufferLastFailoverDurationMs",
 )
+# vtctld gives up at its time limit; a promotion that it has sent, or the undoing of the demotion, goes on in the vttablet
+# (go/vt/vtctl/reparentutil/planned_reparenter.go undoes with a context of its own).
+AFTER_DEADLINE_S = 5.0
 PROBLEM_COUNTERS = ("BufferRequestsEvicted", "BufferRequestsSkipped")
 
 
@@ -41,8 +43,8 @@ def argument_spec() -> dict[str, Any]:
         "transaction_limit": {"type": "float", "default": 2.0},
         "transaction_wait": {"type": "float", "default": 60.0},
         "new_primary": {"type": "str"},
-        "wait_replicas_timeout": {"type": "float", "default": 4.0},
-        "reparent_timeout": {"type": "float", "default": 30.0},
+        "wait_replicas_timeout": {"type": "float", "default": 3.0},
+        "reparent_timeout": {"type": "float", "default": 6.5},
         "agree_timeout": {"type": "float", "default": 60.0},
         "keyspace_wait": {"type": "float", "default": 120.0, "no_log": False},
     }
@@ -59,7 +61,7 @@ def run(session: Session) -> dict[str, Any]:
             return session.result(False, before, before)
         case = session.fresh_case()
         candidate = _choose(session, case)
-        session.require(gates.REPARENT, _with_migrations(session, case, candidate, look=True))
+        session.require(gates.REPARENT, _of_reparent(session, case, candidate))
         after = {"primary": str(candidate)}
         if session.params["_check_mode"]:
             return session.result(True, before, after)
@@ -93,8 +95,8 @@ def _reparent(session: Session, claims: tuple[Claim, ...], shard: Shard, before:
     with session.phases.phase("gates"):
         case = session.fresh_case()
         candidate = _choose(session, case)
-        case = _with_migrations(session, case, candidate)
-        session.require(gates.REPARENT, case)
+        case = _of_reparent(session, case, candidate)
+        session.require(gates.REPARENT, case, acting=True)
     if candidate is None:
         raise session.failure("the shard has no candidate", gate="candidate_is_fit")
     counters = _buffer_counters(session)
@@ -114,6 +116,8 @@ def _reparent(session: Session, claims: tuple[Claim, ...], shard: Shard, before:
             )
         except (OutcomeUnknown, Refused) as error:
             may_go_on = ends - session.clock.monotonic() if isinstance(error, OutcomeUnknown) else 0.0
+            if "deadline" in str(error).lower():
+                may_go_on = AFTER_DEADLINE_S
             _prove_recorded(session, candidate, error, may_go_on)
         session.state = f"{candidate} was made primary; not every vtgate was seen to agree"
     with session.phases.phase("every vtgate agrees"):
@@ -140,7 +144,7 @@ def _reparent(session: Session, claims: tuple[Claim, ...], shard: Shard, before:
             f"the reparent was done, but vtgates did not hold every request: {bad}",
             gate="buffer",
             state=f"{candidate} is primary, the shard serves",
-            next_command="look at those vtgates' buffer flags; the same playbook goes on",
+            next_command=f"look at the --buffer flags of {', '.join(sorted(bad))}",
         )
     return result
 
@@ -159,7 +163,6 @@ def _prove_recorded(session: Session, candidate: Alias, error: EdgeError, may_go
             f"PlannedReparentShard failed, {timeout.last_missing}: {error}",
             gate="reparent",
             state="the shard record names the old primary; vtorc repairs a half-done one",
-            next_command="run the same playbook again",
         ) from error
 
 
@@ -185,21 +188,10 @@ def _choose(session: Session, case: gates.Case) -> Alias | None:
     return min(others, key=rank).alias if others else None
 
 
-def _with_migrations(session: Session, case: gates.Case, candidate: Alias | None, look: bool = False) -> gates.Case:
-    """The case with what only a reparent needs: the candidate, the time-out and the running schema migrations."""
-    running: tuple[str, ...] = ()
-    if not look:
-        try:
-            running = tuple(" ".join(row) for row in session.cluster.vtctld.query(session.alias, MIGRATIONS))
-        except Refused as error:
-            if "1146" not in str(error) and "doesn't exist" not in str(error):
-                raise
-    return replace(
-        case,
-        candidate=candidate,
-        wait_replicas_timeout_s=session.params["wait_replicas_timeout"],
-        running_migrations=running,
-    )
+def _of_reparent(session: Session, case: gates.Case, candidate: Alias | None) -> gates.Case:
+    """The case with what only a reparent needs."""
+    limit = session.params["wait_replicas_timeout"] + session.params["reparent_timeout"]
+    return replace(case, candidate=candidate, reparent_limit_s=limit)
 
 
 def _wait_buffer_gap(session: Session, shard: Shard) -> None:

@@ -10,11 +10,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from .. import gates
+from ..arguments import cluster_spec, roll_spec
 from ..claim import ClaimLost, Entry
 from ..clients.vttablet import SERVING_POOLS, TRANSACTION_POOLS
 from ..errors import EdgeError
 from ..fleet import Pod, TabletType
-from ..options import cluster_spec, roll_spec
 from ..session import Session, describe
 from ..waiting import Look, WaitTimeout
 
@@ -42,11 +42,11 @@ def run(session: Session) -> dict[str, Any]:
     """Drain one tablet. Raises StepFailure; a tablet that does not get idle in time is put back first."""
     with session.failing():
         session.locate()
+        entry = session.entry
         with session.phases.phase("look"):
-            case = session.fresh_case()
+            case = session.fresh_case(canary=not entry.in_flight)
         tablet, pod = case.tablet, session.pod_of(case.tablet)
         before = describe(tablet, pod)
-        entry = session.entry
         if entry.in_flight and pod is not None and entry.pod_uid and pod.uid != entry.pod_uid:
             return session.result(False, before, before, note="its Pod was replaced already")
         if tablet.type == TabletType.DRAINED and session.alias in session.drained_by_us:
@@ -71,7 +71,7 @@ def run(session: Session) -> dict[str, Any]:
             waited = _wait_transactions(session, pod)
         with session.phases.phase("gates"):
             case = case if session.still_good(case) else session.fresh_case()
-            session.require(gates.DRAIN, case)
+            session.require(gates.DRAIN, case, acting=True)
         tablet, pod = case.tablet, case.tablet.pod
         if pod is None or tablet.mysqld is None or case.wanted is None:
             raise session.failure("its Pod, its mysqld or its owner's revision is not known", gate="owner_is_supported")
@@ -79,6 +79,7 @@ def run(session: Session) -> dict[str, Any]:
             phases=entry.phases if entry.recent(session.clock.time()) else (),
             original_type=tablet.type,
             wanted=case.wanted.revision,
+            pod_namespace=pod.namespace,
             pod_name=pod.name,
             pod_uid=pod.uid,
             server_uuid=tablet.mysqld.server_uuid,
@@ -164,7 +165,8 @@ def _wait_idle(session: Session, pod: Pod, original: TabletType) -> None:
             str(error),
             gate="idle",
             state=state,
-            next_command="look at its live queries (/livequeryz), then run the same again",
+            next_command=f"kubectl get --raw '/api/v1/namespaces/{pod.namespace}/pods/{pod.name}:{session.cluster.vttablet.port}"
+            "/proxy/livequeryz/?format=json'",
         ) from error
 
 

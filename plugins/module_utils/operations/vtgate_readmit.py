@@ -11,12 +11,12 @@ from functools import partial
 from typing import Any
 
 from .. import durability, gates
+from ..arguments import cluster_spec, roll_spec
 from ..claim import Entry
 from ..cluster import in_parallel, of_tablets
 from ..errors import EdgeError
 from ..fleet import SERVING_TYPES, Shard, Tablet, TabletType, away_reasons, not_routed_reasons
 from ..gtid import GtidSet
-from ..options import cluster_spec, roll_spec
 from ..session import Session, describe
 from ..waiting import Look
 
@@ -63,7 +63,12 @@ def run(session: Session) -> dict[str, Any]:
             return session.result(False, before, before, held=False, canary_reads=canaries)
         claim = session.hold()
         if not mine:
-            entry = Entry(original_type=original, pod_name=pod.name if pod else "", pod_uid=pod.uid if pod else "")
+            entry = Entry(
+                original_type=original,
+                pod_namespace=pod.namespace if pod else "",
+                pod_name=pod.name if pod else "",
+                pod_uid=pod.uid if pod else "",
+            )
         claim.intend(session.alias, entry, "readmit")
         session.state = f"it is {tablet.type}, its Pod is {pod.name if pod else 'not there'}"
         early: dict[str, Any] = {}
@@ -238,6 +243,6 @@ def _canaries(session: Session, shard: Shard, tablet: Tablet) -> dict[str, int]:
         raise session.failure(
             f"a read through it failed: {error}",
             gate="canary",
-            next_command="kubectl logs of that vtgate; then run the same again",
+            next_command=f"kubectl -n {session.cluster.scope.namespace} logs -l {session.cluster.scope.vtgate_selector} --tail 50",
         ) from error
     return dict(zip((c.endpoint.name for c in clients), reads, strict=True))

@@ -143,7 +143,3 @@ class Ledger:
         :raises OSError: when the disk is full
         """
         os.write(self._file, (json.dumps({"e": kind, **values}, separators=(",", ":")) + "\n").encode())
-
-    def fileno(self) -> int:
-        """The file descriptor."""
-        return self._file

@@ -90,11 +90,6 @@ class Rows:
             age *= 2
         return found
 
-    def all_acked(self) -> set[int]:
-        """Every id whose write was acknowledged."""
-        with self._lock:
-            return {row for ids in self._ids for row in ids}
-
     @property
     def end(self) -> int:
         """One more than the largest id that was handed out."""

@@ -26,6 +26,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtctld import
     parse_tablet,
     parse_time,
     parse_type,
+    parse_work,
 )
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import (
     EdgeError,
@@ -33,7 +34,14 @@ from ansible_collections.vtops.vitess.plugins.module_utils.errors import (
     Refused,
     Unreachable,
 )
-from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias, Mysqld, TabletType
+from ansible_collections.vtops.vitess.plugins.module_utils.fleet import (
+    NOT_ASKED,
+    Alias,
+    Migration,
+    Mysqld,
+    TabletType,
+    Work,
+)
 from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING
 
 
@@ -122,6 +130,11 @@ def test_a_tablet_that_shut_down_has_a_blank_address() -> None:
     assert (tablet.hostname, tablet.mysql_port, tablet.primary_term_start) == ("", 0, "")
 
 
+def test_a_tablets_tags_are_those_of_its_record() -> None:
+    assert parse_tablet({**RECORD, "tags": {"pool": "web"}}).tags == {("pool", "web")}
+    assert parse_tablet({**RECORD, "tags": None}).tags == frozenset()
+
+
 def test_a_record_without_an_alias_is_an_error() -> None:
     with pytest.raises(EdgeError, match="without an alias"):
         parse_tablet({"keyspace": "commerce"})
@@ -164,7 +177,8 @@ def test_a_time_that_is_not_set_is_empty(record: Any) -> None:
     [({"keyspace": {"durability_policy": "semi_sync"}}, "semi_sync"), ({"keyspace": {}}, ""), ({}, "")],
 )
 def test_the_durability_policy_is_the_keyspaces(answer: Any, name: str) -> None:
-    assert a_vtctld(Printer(answer)).durability("commerce") == name
+    whole = {**parse_blocks(WHOLE), "durability": (0, json.dumps(answer))}
+    assert parse_shard_records(whole, "", True).durability == name
 
 
 # -- GetFullStatus
@@ -278,11 +292,11 @@ def test_every_command_has_a_time_limit_on_both_sides() -> None:
 
 def test_a_reparent_names_shard_new_and_expected_primary_and_waits_for_replicas() -> None:
     printer = Printer("")
-    a_vtctld(printer).planned_reparent("commerce", "-80", REPLICA, PRIMARY, 4.0, timeout_s=30.0)
+    a_vtctld(printer).planned_reparent("commerce", "-80", REPLICA, PRIMARY, 4.0, timeout_s=6.5)
     assert printer.asked == [
         [
             "--action-timeout",
-            "30s",
+            "6.5s",
             "PlannedReparentShard",
             "commerce/-80",
             "--new-primary",
@@ -293,7 +307,7 @@ def test_a_reparent_names_shard_new_and_expected_primary_and_waits_for_replicas(
             "4s",
         ]
     ]
-    assert printer.limits[0] > 30.0
+    assert printer.limits[0] > 6.5
 
 
 def test_a_type_is_changed_by_its_lower_case_name() -> None:
@@ -341,6 +355,7 @@ def test_a_local_binary_that_is_not_there_is_unreachable(tmp_path: Path) -> None
 
 # -- a whole shard in one call
 
+PRIMARY_ALIAS = '"primary_alias": {"cell": "zone1", "uid": 101}, '
 VTCTLDCLIENT = """
 case "$*" in
   *"GetTablets --format json --strict --keyspace commerce --shard -80")
@@ -395,6 +410,108 @@ def test_a_topology_that_does_not_answer_is_refused_and_no_smaller_shard(tmp_pat
     with pytest.raises(Refused, match="unexpected: ") as refusal:
         shell(tmp_path, code).shard_records("commerce", "-80")
     assert refusal.value.status == 9
+
+
+WORK_ROWS = [["migration", "0f3c", "running", 1], ["migration", "11aa", "ready", 0], ["switch", "move", "Stopped", 1]]
+ANSWERS = {"work": WORK_ROWS, "migrations": WORK_ROWS[:2], "switches": WORK_ROWS[2:]}
+
+
+def sidecar(tmp_path: Path, missing: str = "", primary: bool = True) -> str:
+    """A vtctldclient whose primary's _vt lacks a table."""
+    rows = {}
+    for name, answer in ANSWERS.items():
+        rows[name] = tmp_path / f"{name}.json"
+        rows[name].write_text(json.dumps({"rows": answer}))
+    gone = f"""echo "E1124 desc = Table '_vt.{missing}' doesn't exist (errno 1146) (sqlstate 42S02)" >&2; exit 1"""
+    absent = f"*_vt.{missing}*) {gone};;" if missing else ""
+    return (VTCTLDCLIENT if primary else VTCTLDCLIENT.replace(PRIMARY_ALIAS, "")).replace(
+        "  *) echo",
+        f"""  *"ExecuteFetchAsDBA --json zone1-0000000101 "*) case "$*" in
+    {absent}
+    *UNION*) echo "W1124 a warning" >&2; cat {rows["work"]};;
+    *schema_migrations*) cat {rows["migrations"]};;
+    *vreplication*) cat {rows["switches"]};;
+  esac;;
+  *) echo""",
+    )
+
+
+def test_the_script_asks_the_primary_what_runs_in_the_shard(tmp_path: Path) -> None:
+    assert shell(tmp_path, sidecar(tmp_path)).shard_records("commerce", "-80", work=True).work == Work(
+        migrations=(Migration("0f3c", "running", at_cut_over=True), Migration("11aa", "ready")),
+        switches=("move Stopped",),
+    )
+
+
+@pytest.mark.parametrize(
+    ("missing", "work"),
+    [
+        ("schema_migrations", Work(switches=("move Stopped",))),
+        ("vreplication", Work((Migration("0f3c", "running", True), Migration("11aa", "ready")))),
+    ],
+)
+def test_a_table_that_the_sidecar_does_not_have_hides_no_other(tmp_path: Path, missing: str, work: Work) -> None:
+    records = shell(tmp_path, sidecar(tmp_path, missing)).shard_records("commerce", "-80", work=True)
+    assert records.work == work
+
+
+def test_nobody_is_asked_where_it_is_not_known_who_is_primary(tmp_path: Path) -> None:
+    work = shell(tmp_path, sidecar(tmp_path, primary=False)).shard_records("commerce", "-80", work=True).work
+    assert "names no primary" in work.error
+
+
+def test_what_runs_in_the_shard_is_not_asked_for_by_itself(tmp_path: Path) -> None:
+    assert shell(tmp_path).shard_records("commerce", "-80").work == NOT_ASKED
+
+
+WRITES = """
+  *"--action-timeout 1.5s ExecuteFetchAsDBA --json zone1-0000000101 INSERT INTO _vt.semisync_heartbeat "*)
+    echo "$*" >>"$0.written"; ANSWER;;
+  *) echo"""
+
+
+@pytest.mark.parametrize(
+    ("answer", "canary"),
+    [
+        ("echo '{}'", ""),
+        (
+            "echo 'E1124 rpc error: code = DeadlineExceeded desc = context deadline exceeded' >&2; exit 1",
+            "not within 1.5 s",
+        ),
+        ("echo 'E1124 desc = rpc error: code = Unknown desc = super-read-only' >&2; exit 1", "super-read-only"),
+    ],
+)
+def test_the_script_writes_one_canary_on_the_primary_and_says_why_it_was_not_acknowledged(
+    tmp_path: Path, answer: str, canary: str
+) -> None:
+    code = VTCTLDCLIENT.replace("  *) echo", WRITES.lstrip("\n").replace("ANSWER", answer))
+    records = shell(tmp_path, code).shard_records("commerce", "-80", statuses=False, durability=False, canary=True)
+    assert records.canary == canary
+    assert (tmp_path / "vtctldclient.sh.written").read_text().count("INSERT") == 1
+
+
+def test_the_script_writes_nothing_where_it_is_not_known_who_is_primary_or_nobody_asked(tmp_path: Path) -> None:
+    code = VTCTLDCLIENT.replace("  *) echo", WRITES.lstrip("\n").replace("ANSWER", "echo '{}'"))
+    assert shell(tmp_path, code).shard_records("commerce", "-80").canary is None
+    none = code.replace(PRIMARY_ALIAS, "")
+    canary = shell(tmp_path, none).shard_records("commerce", "-80", canary=True).canary
+    assert "names no primary" in str(canary)
+    assert not (tmp_path / "vtctldclient.sh.written").exists()
+
+
+@pytest.mark.parametrize(
+    ("blocks", "error"),
+    [
+        ({}, "names no primary"),
+        (
+            {"work": (1, ""), "migrations": (1, "desc = access denied"), "switches": (0, '{"rows": []}')},
+            "access denied",
+        ),
+        ({"work": (0, '{"rows": [[')}, "cut off"),
+    ],
+)
+def test_an_answer_that_is_not_whole_is_not_known(blocks: dict[str, tuple[int, str]], error: str) -> None:
+    assert error in parse_work(blocks).error
 
 
 WHOLE = '@@ tablets 0\n[{"alias": {"cell": "zone1", "uid": 101}, "hostname": "h"}]\n@@ shard 0\n{}\n'

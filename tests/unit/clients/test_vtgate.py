@@ -17,8 +17,9 @@ from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtgate import
     parse_route,
     parse_settings,
 )
+from ansible_collections.vtops.vitess.plugins.module_utils.clients.vttablet import parse_flags
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import EdgeError, Refused, Unreachable
-from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Route, TabletType, VtgateSettings
+from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Route, ShardFilter, TabletType, VtgateSettings
 from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING, uuid_of
 from ansible_collections.vtops.vitess.tests.unit.fakes import FakeVtgateClient, World
 
@@ -113,6 +114,36 @@ def world() -> World:
 
 def client(world: World, number: int = 0) -> VtgateClient:
     return world.cluster().vtgates()[number]
+
+
+def test_what_a_vtgate_watches_is_read_from_its_flags() -> None:
+    settings = parse_settings(
+        parse_flags(
+            [
+                "vtgate",
+                "--tablet_filters=commerce|-80",
+                "--tablet-filters",
+                "customer|-",
+                "--tablet-filter-tags=pool:web,az:a",
+            ]
+        )
+    )
+    assert settings.tablet_filters == {ShardFilter("commerce", "-80"), ShardFilter("customer", "-")}
+    assert settings.tablet_filter_tags == {("pool", "web"), ("az", "a")}
+    repeated = parse_settings(
+        parse_flags(["vtgate", "--keyspaces_to_watch=commerce", "--keyspaces-to-watch=customer,b"])
+    )
+    assert repeated.keyspaces_to_watch == {"commerce", "customer", "b"}
+
+
+def test_a_vtgate_without_cells_to_watch_watches_its_own() -> None:
+    assert parse_settings({"cell": "zone2"}).cells_to_watch == {"zone2"}
+    assert parse_settings({"cell": "zone2", "cells-to-watch": "zone1,zone2"}).cells_to_watch == {"zone1", "zone2"}
+
+
+def test_a_vtgate_whose_filters_cannot_be_read_is_in_error(world: World) -> None:
+    world.vtgates[0].flags["tablet-filters"] = "commerce"
+    assert "not a tablet filter" in client(world).view().error
 
 
 def test_a_view_holds_its_rows_and_its_flags(world: World) -> None:

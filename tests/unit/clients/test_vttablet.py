@@ -93,3 +93,12 @@ def test_a_page_that_cannot_be_read_is_an_error_that_names_the_pod(answer: bytes
     web: Any = Web(answer)
     with pytest.raises(EdgeError, match="/debug/vars of commerce-x-80-102 cannot be read"):
         Vttablet(web).vars(a_pod(REPLICA))
+
+
+@pytest.mark.parametrize(
+    ("shown", "running"),
+    [({}, False), ({"online": 0}, False), ({"online": 1}, True), ({"offline": 0, "online": 1}, True)],
+)
+def test_a_page_says_whether_a_backup_runs(shown: dict[str, int], running: bool) -> None:
+    assert parse_vars({**PAGE, "BackupIsRunning": shown}).backup_running is running
+    assert not parse_vars(PAGE).backup_running

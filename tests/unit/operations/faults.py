@@ -26,6 +26,7 @@ class Fault:
     breaks: Callable[[World], Any] = lambda _world: None
     params: dict[str, Any] = field(default_factory=dict)
     first: str = ""  # the gate that is named first where this one is never red alone
+    in_check_mode: bool = True  # whether it is seen without a write
 
     def is_named_by(self, failure: StepFailure) -> bool:
         """Whether the failure names the gate, and says why."""
@@ -92,6 +93,14 @@ def _without_route(alias: Any, vtgate: int) -> Callable[[World], None]:
     return lambda world: world.vtgates[vtgate].instead.update({alias: []})
 
 
+def _cutting_over(world: World) -> None:
+    world.work = [("migration", "0f3c", "running", 1)]
+
+
+def _switching(world: World) -> None:
+    world.work = [("switch", "move_customers", "Stopped", 1)]
+
+
 def _only_rdonly(world: World) -> None:
     world.tablet(REPLICA).type = "RDONLY"
 
@@ -134,6 +143,16 @@ ANY_ACT = (
         "vtgate-1 does not know it",
         _without_route(SIBLING, 1),
     ),
+    Fault(
+        "no_traffic_switch_under_way", "MoveTables SwitchTraffic", "being switched: move_customers Stopped", _switching
+    ),
+    Fault(
+        "canary_write_is_acked",
+        "those that look like ackers do not acknowledge",
+        "was not acknowledged: not within 1.5 s",
+        lambda w: setattr(w, "acks", False),
+        in_check_mode=False,
+    ),
 )
 
 OWNER = (
@@ -159,6 +178,8 @@ DRAIN_FAULTS = (
     *ANY_ACT,
     *OWNER,
     Fault("no_backup_or_restore", "it is backed up", "is BACKUP", _tablet(REPLICA, type="BACKUP")),
+    Fault("no_backup_or_restore", "it serves beside its backup", "while it serves", _tablet(REPLICA, backs_up=True)),
+    Fault("no_cut_over_under_way", "an OnlineDDL swaps its tables", "0f3c running, at its cut-over", _cutting_over),
     Fault("not_primary", "its mysqld takes writes", "not read_only", _tablet(REPLICA, read_only=False)),
     Fault("no_foreign_drain", "vtorc drained it", "DRAINED by somebody else", _tablet(REPLICA, type="DRAINED")),
     Fault("serving_route_remains", "the only RDONLY", "no other RDONLY", _only_rdonly),
@@ -189,6 +210,8 @@ REPLACE_FAULTS = (
         _owner("status", "updateRevision", value="newer"),
     ),
     Fault("no_backup_or_restore", "it is backed up", "is BACKUP", _tablet(REPLICA, type="BACKUP")),
+    Fault("no_backup_or_restore", "it serves beside its backup", "while it serves", _tablet(REPLICA, backs_up=True)),
+    Fault("no_cut_over_under_way", "an OnlineDDL swaps its tables", "0f3c running, at its cut-over", _cutting_over),
     Fault("not_primary", "its mysqld takes writes", "not read_only", _tablet(REPLICA, read_only=False)),
     Fault("serving_route_remains", "the sibling lags by now", "no other REPLICA", _tablet(SIBLING, lag=60.0)),
     Fault("enough_ackers_remain", "the last acker by now", "writes would hang", _tablet(SIBLING, semi_sync=False)),
@@ -228,7 +251,7 @@ def _both_lag(world: World) -> None:
 
 
 def _migrating(world: World) -> None:
-    world.migrations = [("0f3c", "running")]
+    world.work = [("migration", "0f3c", "running", 0)]
 
 
 REPARENT_FAULTS = (
@@ -260,8 +283,8 @@ REPARENT_FAULTS = (
     Fault(
         "buffering_covers_reparent",
         "one buffers too short",
-        "buffers for 2 s, the reparent may wait 4 s",
+        "buffers for 2 s, the reparent's time-outs add up to 9.5 s",
         _buffers(buffer_window="2s"),
     ),
-    Fault("no_migration_running", "an OnlineDDL runs", "OnlineDDL running: 0f3c running", _migrating),
+    Fault("no_migration_running", "an OnlineDDL runs", "OnlineDDL: 0f3c running", _migrating),
 )

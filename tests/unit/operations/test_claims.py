@@ -43,7 +43,8 @@ def test_nobody_acts_on_a_shard_that_a_live_roll_holds_and_the_holder_is_named(o
     held_by(world, Process.current())
     with pytest.raises(StepFailure, match="held by other@") as failure:
         world.run(operation, alias)
-    assert (failure.value.gate, failure.value.next_command) == ("claim", "wait until it is released, or set claim_wait")
+    assert failure.value.gate == "claim"
+    assert failure.value.next_command == "kubectl -n vitess get lease vtops-shard-commerce-x-80 -o yaml"
     assert world.calls == []
 
 

@@ -92,6 +92,14 @@ def test_a_tablet_is_found_by_its_pods_stable_name(world: World) -> None:
     assert run(world)[str(REPLICA)]["pod"] == "commerce-x-80-102"
 
 
+def test_a_lost_tablet_is_not_as_wanted_because_its_address_was_given_to_one_that_is(world: World) -> None:
+    world.pods["commerce-x-80-103"]["metadata"]["labels"][labels.REVISION] = "new"
+    world.tablet(REPLICA).hostname = world.tablet(SIBLING).hostname
+    shown = run(world)
+    assert (shown[str(REPLICA)]["pod"], shown[str(REPLICA)]["as_wanted"]) == (None, False)
+    assert (shown[str(SIBLING)]["pod"], shown[str(SIBLING)]["as_wanted"]) == ("commerce-x-80-103", True)
+
+
 def test_only_the_tablets_and_keyspaces_that_were_asked_for(world: World) -> None:
     assert list(run(world, tablets=[str(SIBLING)])) == [str(SIBLING)]
     assert list(run(world, keyspaces=["customer"])) == []

@@ -16,7 +16,7 @@ from ansible_collections.vtops.vitess.tests.unit.operations.faults import REPARE
 
 PRS = (
     "PlannedReparentShard commerce/-80 --new-primary zone1-0000000102 --expected-primary zone1-0000000101"
-    " --wait-replicas-timeout 4s"
+    " --wait-replicas-timeout 3s"
 )
 KEYSPACE = labels.keyspace_lease("commerce")
 
@@ -125,9 +125,7 @@ def test_refuses_with_the_name_of_the_gate_and_reparents_nothing(world: World, f
     assert world.acts == []
 
 
-@pytest.mark.parametrize(
-    "fault", [f for f in REPARENT_FAULTS if f.gate != "no_migration_running"], ids=lambda f: f"{f.gate}: {f.name}"
-)
+@pytest.mark.parametrize("fault", [f for f in REPARENT_FAULTS if f.in_check_mode], ids=lambda f: f"{f.gate}: {f.name}")
 def test_refuses_it_in_check_mode_too(world: World, fault: Fault) -> None:
     fault.breaks(world)
     with pytest.raises(StepFailure) as failure:
@@ -151,13 +149,8 @@ def test_refuses_a_new_primary_that_is_no_alias(world: World) -> None:
     assert failure.value.gate == "candidate_is_fit"
 
 
-def test_a_keyspace_without_schema_migrations_has_none_running(world: World) -> None:
-    world.fail("schema_migrations", Refused("Table '_vt.schema_migrations' doesn't exist (errno 1146)", 1))
-    assert run(world)["changed"] is True
-
-
 def test_migrations_that_cannot_be_read_stop_the_reparent(world: World) -> None:
-    world.fail("schema_migrations", Refused("access denied", 1))
+    world.fail("schema_migrations", Refused("access denied", 1), times=99)
     with pytest.raises(StepFailure, match="access denied"):
         run(world)
     assert world.acts == []
@@ -254,9 +247,27 @@ def test_a_reparent_whose_answer_was_lost_and_that_never_comes_is_a_failure_afte
     world.fail("PlannedReparentShard", OutcomeUnknown("the stream was cut"))
     start = world.clock.now
     with pytest.raises(StepFailure) as failure:
-        run(world, reparent_timeout=20.0)
+        run(world, reparent_timeout=6.0)
     assert failure.value.gate == "reparent"
-    assert world.clock.now - start >= 20.0
+    assert world.clock.now - start >= 6.0
+
+
+def test_a_reparent_that_ran_into_its_time_limit_may_still_come(world: World) -> None:
+    world.before("PlannedReparentShard", lambda: world.clock.at(3.0, lambda: world.reparent("-80", REPLICA, PRIMARY)))
+    world.fail("PlannedReparentShard", Refused("rpc error: code = DeadlineExceeded", 1))
+    assert run(world)["after"]["primary"] == str(REPLICA)
+
+
+@pytest.mark.parametrize("given", [{"reparent_timeout": 7.0}, {"wait_replicas_timeout": 3.5}])
+def test_both_time_outs_of_the_reparent_count_against_the_smallest_buffer_window(
+    world: World, given: dict[str, float]
+) -> None:
+    """Each alone is below the window of 10 s; a vtgate of another window, or of another keyspace, does not widen it."""
+    world.vtgates[0].flags["buffer-window"] = "30s"
+    with pytest.raises(StepFailure, match="time-outs add up to 10 s") as failure:
+        run(world, **given)
+    assert failure.value.gate == "buffering_covers_reparent"
+    assert world.acts == []
 
 
 def test_the_first_failure_is_told_and_not_that_the_keyspace_could_not_be_released_after_it(world: World) -> None:

@@ -131,6 +131,59 @@ def test_an_rdonly_is_drained_as_well(world: World) -> None:
     assert world.journal[REPLICA].original_type == TabletType.RDONLY
 
 
+def test_one_canary_write_is_acknowledged_under_the_claim_and_before_the_drain(world: World) -> None:
+    world.run("tablet_drain")
+    (canary,) = [call for call in world.calls if "_vt.semisync_heartbeat" in call]
+    claimed = next(call for call in world.calls if "leases" in call)
+    assert world.calls.index(claimed) < world.calls.index(canary) < world.calls.index(DRAINED)
+    assert "zone1-0000000101" in canary
+
+
+def test_what_is_deferred_is_red_right_before_the_act(world: World) -> None:
+    session = world.session("tablet_drain")
+    session.locate()
+    case = session.fresh_case(canary=False)
+    session.require(gates.DRAIN, case)
+    with pytest.raises(StepFailure, match="right before the act") as failure:
+        session.require(gates.DRAIN, case, acting=True)
+    assert failure.value.gate == "canary_write_is_acked"
+
+
+def test_a_canary_that_is_late_once_is_written_again(world: World) -> None:
+    world.acks = False
+    world.before("INSERT", lambda: world.clock.at(1.4, lambda: setattr(world, "acks", True)))
+    world.run("tablet_drain")
+    assert sum("_vt.semisync_heartbeat" in call for call in world.calls) == 2
+    assert world.acts == [DRAINED]
+
+
+def test_a_canary_that_is_never_acknowledged_is_written_twice_at_most(world: World) -> None:
+    world.acks = False
+    with pytest.raises(StepFailure, match="not acknowledged") as failure:
+        world.run("tablet_drain")
+    assert sum("_vt.semisync_heartbeat" in call for call in world.calls) == 2
+    assert failure.value.gate == "canary_write_is_acked"
+    assert world.acts == []
+
+
+@pytest.mark.parametrize("work", [("migration", "0f3c", "running", 1), ("switch", "move_customers", "Stopped", 1)])
+def test_waits_for_a_cut_over_that_ends_by_itself(world: World, work: tuple[str, str, str, int]) -> None:
+    world.work = [work]
+    world.clock.at(9.0, world.work.clear)
+    world.run("tablet_drain")
+    assert world.acts == [DRAINED]
+    assert world.clock.slept >= 9.0
+    assert any(work[1] in line for line in world.reported)
+
+
+def test_check_mode_does_not_wait_for_a_cut_over(world: World) -> None:
+    world.work = [("migration", "0f3c", "running", 1)]
+    with pytest.raises(StepFailure, match="at its cut-over") as failure:
+        world.run("tablet_drain", check=True)
+    assert failure.value.gate == "no_cut_over_under_way"
+    assert world.clock.slept == 0
+
+
 # -- what it refuses
 
 
@@ -141,10 +194,11 @@ def test_refuses_with_the_name_of_the_gate_and_touches_nothing(world: World, fau
         world.run("tablet_drain", **fault.params)
     assert fault.is_named_by(failure.value)
     assert failure.value.state == "nothing was changed"
-    assert world.calls == []
+    assert world.acts == []
+    assert not world.calls or not fault.in_check_mode  # what is read alone is refused before the claim
 
 
-@pytest.mark.parametrize("fault", DRAIN_FAULTS, ids=lambda f: f"{f.gate}: {f.name}")
+@pytest.mark.parametrize("fault", [f for f in DRAIN_FAULTS if f.in_check_mode], ids=lambda f: f"{f.gate}: {f.name}")
 def test_refuses_it_in_check_mode_too(world: World, fault: Fault) -> None:
     fault.breaks(world)
     with pytest.raises(StepFailure) as failure:
@@ -190,7 +244,7 @@ def test_evaluates_the_gates_anew_after_waiting_for_transactions(world: World, b
 def test_refuses_a_tablet_that_the_topology_does_not_know(world: World) -> None:
     with pytest.raises(StepFailure, match="the topology has no tablet zone1-0000000999") as failure:
         world.run("tablet_drain", Alias("zone1", 999))
-    assert failure.value.next_command == "list the tablets: fleet_info"
+    assert failure.value.next_command == "vtctldclient GetTablets"
     assert world.calls == []
 
 

@@ -5,15 +5,20 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.vtops.vitess.plugins.module_utils.probe import process as probe
 from ansible_collections.vtops.vitess.plugins.module_utils.probe.vtgate import Layout, ProbeError, Target
 from ansible_collections.vtops.vitess.plugins.modules import client_probe
+from ansible_collections.vtops.vitess.tests.unit.fakes import LOGIN
 
 
 @dataclass
@@ -39,6 +44,40 @@ def params(tmp_path: Path) -> dict[str, Any]:
         "table": "probe",
         "login_password": "pa55word",
     }
+
+
+COLLECTION = Path(client_probe.__file__).parents[2]
+GROUP = yaml.safe_load((COLLECTION / "meta/runtime.yml").read_text())["action_groups"]["vitess"]
+
+
+def test_every_module_is_in_the_action_group():
+    modules = {path.stem for path in (COLLECTION / "plugins/modules").glob("*.py")} - {"__init__"}
+    assert set(GROUP) == modules
+
+
+def test_the_probe_takes_the_options_that_a_play_sets_for_the_whole_group():
+    """module_defaults of group/vtops.vitess.vitess reach it like any other member."""
+    given = {**LOGIN, "kubeconfig": "/k", "vtgate_addresses": ["192.0.2.1:3306"], "ledger": "/l", "state": "summary"}
+    done = ArgumentSpecValidator(client_probe.ARGUMENT_SPEC).validate(given)
+    assert done.error_messages == []
+    assert done.validated_parameters["login_password"] == LOGIN["login_password"]
+
+
+def test_the_probe_needs_none_of_them():
+    done = ArgumentSpecValidator(client_probe.ARGUMENT_SPEC).validate({"ledger": "/l"})
+    assert done.error_messages == []
+    assert done.validated_parameters["login_user"] == "vtops"
+
+
+def test_the_documentation_says_what_is_required():
+    documented = yaml.safe_load(client_probe.DOCUMENTATION)["options"]
+    assert documented["namespace"]["required"] is False
+    assert [name for name, option in client_probe.ARGUMENT_SPEC.items() if option.get("required")] == ["ledger"]
+
+
+def test_the_probe_imports_no_client_of_a_cluster():
+    code = f"import sys, {client_probe.__name__}; print('kubernetes' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
 
 
 def test_the_options_make_the_plan(params: dict[str, Any]):

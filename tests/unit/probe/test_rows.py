@@ -57,10 +57,3 @@ def test_a_read_is_as_stale_as_the_oldest_row_that_it_missed():
     assert staleness(expected, {1, 2}) == 10.0
     assert staleness(expected, {1}) == 50.0
     assert staleness([], set()) is None
-
-
-def test_every_acknowledged_row_is_remembered_for_the_comparison():
-    rows = Rows(0, shards=2)
-    rows.acked(0, 1, 0.0)
-    rows.acked(1, 2, 0.0)
-    assert rows.all_acked() == {1, 2}

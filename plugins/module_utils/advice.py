@@ -1,0 +1,75 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What to type after a failure: the command that shows the state, and the one that goes on. Pure text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Where:
+    """The tablet that a step failed for. taken: it is in this claim's journal and not back in serving."""
+
+    alias: str
+    keyspace: str
+    shard: str
+    namespace: str
+    vtgate_selector: str
+    lease: str
+    taken: bool = False
+
+
+TABLETS = "vtctldclient GetTablets --keyspace {keyspace} --shard {shard}"
+REPLICATION = "vtctldclient ShardReplicationPositions {keyspace}/{shard}"
+VTGATES = "kubectl -n {namespace} get pods -l {vtgate_selector}"
+OWNERS = "kubectl -n {namespace} get statefulsets -o wide"
+CLAIM = "kubectl -n {namespace} get lease {lease} -o yaml"
+READMIT = "ansible localhost -m vtops.vitess.vtgate_readmit -a 'namespace={namespace} tablet={alias}'"
+STEP = "ansible localhost -m vtops.vitess.{step} -a 'namespace={namespace} tablet={alias}'"
+
+LOOKS: dict[str, str] = {
+    "evidence_is_fresh": "kubectl top nodes",
+    "one_tablet_of_shard_in_batch": "set serial: 1 in the play",
+    "every_vtgate_answers": VTGATES,
+    "shard_has_healthy_primary": TABLETS,
+    "no_foreign_drain": TABLETS,
+    "no_other_tablet_away": TABLETS,
+    "no_backup_or_restore": TABLETS,
+    "no_traffic_switch_under_way": "vtctldclient Workflow --keyspace {keyspace} show",
+    "no_cut_over_under_way": "vtctldclient OnlineDDL show {keyspace} running",
+    "no_migration_running": "vtctldclient OnlineDDL show {keyspace} running",
+    "not_primary": TABLETS,
+    "is_primary": TABLETS,
+    "drained_by_this_roll": CLAIM,
+    "serving_route_remains": REPLICATION,
+    "enough_ackers_remain": REPLICATION,
+    "canary_write_is_acked": REPLICATION,
+    "two_tablets_left_to_ack": REPLICATION,
+    "no_errant_gtid": REPLICATION,
+    "candidate_is_fit": REPLICATION,
+    "buffering_covers_reparent": VTGATES,
+    "owner_is_supported": OWNERS,
+    "owner_is_observed": OWNERS,
+    "spec_is_as_planned": OWNERS,
+    "version_step_is_allowed": OWNERS,
+    "new_pod_has_a_place": "kubectl describe nodes",
+    "claim": CLAIM,
+    "reparent": "vtctldclient GetShard {keyspace}/{shard}",
+    "soak": TABLETS,
+}
+
+
+def look(gate: str | None, where: Where) -> str:
+    """The command that shows what is wrong; for what no gate names, the shard. Short: it shares one line with the reason."""
+    return LOOKS.get(gate or "", TABLETS).format(**vars(where))
+
+
+def resume(step: str, manual: bool, where: Where) -> str:
+    """How to go on when it is mended, and how to only bring the tablet back where it was taken."""
+    again = STEP.format(step=step, **vars(where)) if manual else "run the same playbook again"
+    if not where.taken:
+        return again
+    return f"{again}: it goes on from here. To only bring the tablet back: {READMIT.format(**vars(where))}"

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Writes docs/gates.md from the gates themselves: C(make gates-doc). A unit test says when it is out of date."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+
+from ansible_collections.vtops.vitess.plugins.module_utils import gates
+from ansible_collections.vtops.vitess.plugins.module_utils.operations import roll_plan
+
+PAGE = Path(__file__).parents[2] / "docs/gates.md"
+STEPS: dict[str, tuple[gates.Gate, ...]] = {
+    "plan": (*roll_plan.PREFLIGHT, *roll_plan.SHARD_PREFLIGHT),
+    "reparent": gates.REPARENT,
+    "drain": gates.DRAIN,
+    "replace": gates.REPLACE,
+}
+
+HEAD = """<!--
+Copyright (c) 2026, vtops contributors
+GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+SPDX-License-Identifier: GPL-3.0-or-later
+Written by `make gates-doc` from plugins/module_utils/gates.py.
+-->
+
+# Gates
+
+What must hold before a tablet is reparented away from, drained or replaced. Each is one pure function; the acting module
+evaluates all gates of its step in its own process right before the act, and the first that is red stops the roll and is
+named in the failure. What cannot be read is red. `vtgate_readmit` has none: bringing back is never stopped.
+[Operating](operating.md) says what to do about each.
+
+*plan* is what `roll_plan` looks at before the first tablet is touched. *Accepted by* is the option that passes a gate for
+the tablets that it names, by alias; no other gate can be passed.
+
+| gate | holds when | steps | accepted by |
+|---|---|---|---|
+"""
+
+
+def text() -> str:
+    """The page."""
+    ordered = list(dict.fromkeys(gate for step in ("drain", "replace", "reparent", "plan") for gate in STEPS[step]))
+    return HEAD + "".join(_row(gate) for gate in ordered)
+
+
+def _row(gate: gates.Gate) -> str:
+    steps = ", ".join(step for step, of_step in STEPS.items() if gate in of_step)
+    option = gates.ACCEPTED_BY.get(gate)
+    return f"| `{gate.__name__}` | {_holds(gate)} | {steps} | {f'`{option}`' if option else ''} |\n"
+
+
+def _holds(gate: gates.Gate) -> str:
+    """The docstring as one line, without references to what is not in this repository."""
+    line = " ".join((inspect.getdoc(gate) or "").split()).replace("|", "\\|")
+    line = re.sub(r" \(design rules? \d+\)", "", line)
+    return re.sub(r"\(design rule \d+: ", "(", line)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(text(), encoding="utf-8")
