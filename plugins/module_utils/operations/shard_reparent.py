@@ -92,6 +92,7 @@ def _reparent(session: Session, claims: tuple[Claim, ...], shard: Shard, before:
         _wait_buffer_gap(session, shard)
     with session.phases.phase("wait for transactions"):
         transactions = _wait_transactions(session)
+    counters = _buffer_counters(session)  # before the gates: a slow vtgate would make their evidence old
     with session.phases.phase("gates"):
         case = session.fresh_case()
         candidate = _choose(session, case)
@@ -99,7 +100,6 @@ def _reparent(session: Session, claims: tuple[Claim, ...], shard: Shard, before:
         session.require(gates.REPARENT, case, acting=True)
     if candidate is None:
         raise session.failure("the shard has no candidate", gate="candidate_is_fit")
-    counters = _buffer_counters(session)
     wait_replicas = session.params["wait_replicas_timeout"]
     with session.phases.phase("reparent"):
         for claim in claims:

@@ -159,6 +159,16 @@ def test_migrations_that_cannot_be_read_stop_the_reparent(world: World) -> None:
 # -- waiting
 
 
+def test_a_vtgate_that_is_slow_to_show_its_counters_does_not_make_the_evidence_old(world: World) -> None:
+    read, age = [0.0], []
+    world.before("GetTablets", lambda: read.append(world.clock.now), times=99)
+    world.before("vtgate-1:15000/proxy/debug/vars", lambda: world.clock.pass_(3.0), times=99)
+    world.before("PlannedReparentShard", lambda: age.append(world.clock.now - read[-1]))
+    run(world)
+    assert len(age) == 1
+    assert age[0] <= gates.TOPOLOGY_EVIDENCE_S
+
+
 def test_waits_for_the_vtgates_minimum_gap_since_the_last_reparent(world: World) -> None:
     world.terms["-80"] = world.clock.time() - 5.0
     at: list[float] = []
