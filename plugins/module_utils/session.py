@@ -281,10 +281,10 @@ class Session:
     def _may_write(self) -> bool:
         return not self.params["_check_mode"] and (self.claim is not None or self._held_before)
 
-    def still_good(self, case: Case) -> bool:
-        """Whether a case may be decided on without another read: it is fresh, and was read under the claim."""
+    def still_good(self, case: Case, canary: bool = True) -> bool:
+        """Whether a case may be decided on without another read: it is fresh, and was read (and a canary written) under the claim."""
         fresh = gates.evidence_is_fresh(replace(case, now=self.clock.monotonic())).ok is True
-        return self._held_before and fresh and case.shard.canary is not None
+        return self._held_before and fresh and (case.shard.canary is not None or not canary)
 
     # -- deciding
 
