@@ -57,12 +57,20 @@ def waits_of(journal: dict[str, Any]) -> dict[str, float]:
     return {kind: round(seconds, 2) for kind, seconds in waited.items()}
 
 
-def table(rolls: dict[str, dict[str, Any]]) -> str:
-    """A Markdown table, one column per roll."""
+def table(rolls: dict[str, dict[str, Any]], errors_by_kind: dict[str, dict[str, int]]) -> str:
+    """A Markdown table, one column per roll; the errors once more by kind of request."""
     names = list(rolls)
     lines = ["| | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
-    lines += [f"| {key} | " + " | ".join(_cell(rolls[name][key]) for name in names) + " |" for key in KEYS]
+    for key in KEYS:
+        lines.append(_line(key, [rolls[name][key] for name in names]))
+        if key == "errors":
+            kinds = sorted({kind for name in names for kind in errors_by_kind[name]})
+            lines += [_line(f"- {kind}", [errors_by_kind[name].get(kind, 0) for name in names]) for kind in kinds]
     return "\n".join(lines)
+
+
+def _line(title: str, values: list[Any]) -> str:
+    return f"| {title} | " + " | ".join(_cell(value) for value in values) + " |"
 
 
 def _cell(value: Any) -> str:

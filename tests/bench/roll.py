@@ -22,7 +22,11 @@ OLD, NEW = "23.0.3", "24.0.2"
 RESULT = TOP / "build/bench/roll.json"
 PAGE = TOP / "docs/benchmarks.md"
 START, END = "<!-- roll -->", "<!-- /roll -->"
-FLAGS = "vtgate: --enable-buffer --buffer-window=10s --buffer-max-failover-duration=10s --buffer-min-time-between-failovers=20s"
+FLAGS = (
+    "vtgate: --enable-buffer --buffer-window=10s --buffer-max-failover-duration=10s --buffer-min-time-between-failovers=20s; "
+    "vttablet: --health-check-interval=5s --shutdown-grace-period=8s, at 24.0.2 --init-tablet-type-lookup; "
+    "both with GOMAXPROCS=1; mysqld: performance_schema=OFF, innodb_log_writer_threads=OFF, replica_parallel_workers=1"
+)
 
 
 def naive(lab: Lab) -> None:
@@ -71,7 +75,7 @@ def main() -> int:
     lab = Lab()
     ways: dict[str, Callable[[Lab], None]] = {"naive": naive, "vtops": vtops}
     rolls = {name: measure(lab, name, roll, chosen.rate) for name, roll in ways.items() if chosen.only in (None, name)}
-    text = table(rolls)
+    text = table(rolls, {name: errors_by_kind(name) for name in rolls})
     print(text)
     if not chosen.only:
         RESULT.parent.mkdir(parents=True, exist_ok=True)
@@ -81,6 +85,13 @@ def main() -> int:
             f"{text}\n\nsoak off; flags that differ from Vitess' defaults: {FLAGS}; {chosen.rate:g} requests/s per kind and vtgate, 2 vtgates.",
         )
     return 0
+
+
+def errors_by_kind(name: str) -> dict[str, int]:
+    """The probe's errors of the roll that was measured under that name."""
+    ledger = json.loads((OUT / f"bench-{name}" / "ledger.json").read_text(encoding="utf-8"))
+    counted: dict[str, int] = ledger["probe"]["errors_by_kind"]
+    return counted
 
 
 def write_page(page: Path, text: str) -> None:
