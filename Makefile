@@ -92,6 +92,14 @@ test: venv ## what CI runs: lint, sanity, build, unit tests and the tests on the
 	@$(if $(KIND_TESTS),$(STAGE) lab $(MAKE) lab)
 	@STAGE_QUIET=1 $(STAGE) pytest pytest tests/unit $(if $(KIND_TESTS),tests/kind)
 
+.PHONY: behaviour
+behaviour: venv ## every rule broken on purpose, on the simulated fleet: docs/safety.md
+	pytest tests/behaviour
+
+.PHONY: demo
+demo: venv ## the first minute: the real playbook on a simulated fleet, under clients; no Docker, no Go
+	python -m tests.sim.demo
+
 .PHONY: demo-kind
 demo-kind: venv lab ## the main job on the real fleet: v23 to v24 under load, and what the clients saw
 	python -m tests.kind.demo

@@ -27,6 +27,7 @@ from .mysql_wire import MysqlServer
 from .simulation import Simulation
 from .store import matches
 from .vtctldclient import Printed
+from .vtgate import Vtgate
 
 LONGEST_COMMAND_S = 600.0
 EXEC = re.compile(r"/api/v1/namespaces/[\w-]+/pods/(?P<pod>[\w.-]+)/(?P<what>exec|portforward)")
@@ -36,11 +37,12 @@ EXEC = re.compile(r"/api/v1/namespaces/[\w-]+/pods/(?P<pod>[\w.-]+)/(?P<what>exe
 class Trouble:
     """What happens to a call that matches. status: that HTTP status (or exit code) instead; cut: the connection ends.
 
-    after: although the call took effect. passes_s: so much time of the fleet passes first. cut_output: so many bytes of it arrive.
+    after: although the call took effect. passes_s: so much time of the fleet passes first. cut_output: so many bytes of it arrive. skip: so many matching calls are left alone before.
     """
 
     pattern: str
     times: int = 1
+    skip: int = 0
     status: int = 0
     message: str = "made to fail"
     cut: bool = False
@@ -80,6 +82,9 @@ class Wire:
         found: Trouble | None = None
         for planned in list(self.troubles):
             if planned.times > 0 and planned.after == after and re.search(planned.pattern, call):
+                if planned.skip > 0:
+                    planned.skip -= 1
+                    continue
                 planned.times -= 1
                 if planned.passes_s:
                     self.simulation.pass_(planned.passes_s)
@@ -151,9 +156,11 @@ class Server:
         """Serve; where time is real, let the fleet live."""
         assert self._stop is not None
         life = asyncio.create_task(self._live()) if not self.simulation.virtual else None
-        await self._stop.wait()
-        if life is not None:
-            life.cancel()
+        stopped = asyncio.create_task(self._stop.wait())
+        await asyncio.wait([task for task in (life, stopped) if task is not None], return_when="FIRST_COMPLETED")
+        stopped.cancel()
+        if life is not None and not life.cancel():
+            life.result()  # a fleet that died is no fleet that stands still
         await self.mysql.close()
         await self._runner.cleanup()
 
@@ -161,6 +168,11 @@ class Server:
         """From the loop itself: stop."""
         if self._stop is not None:
             self._stop.set()
+
+    def listen_now(self, vtgate: Vtgate) -> None:
+        """A vtgate that was added while the server runs; may be called from any thread."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self.mysql.listen(vtgate, self.host)))
 
     async def _live(self) -> None:
         while True:
@@ -369,6 +381,10 @@ class Server:
 
     async def _control(self, request: web.Request) -> web.Response:
         what = request.path.removeprefix("/simulation/")
+        if what == "vtctldclient" and request.method == "POST":
+            words = await request.json()
+            printed = await self._settled(lambda done: self.simulation.vtctldclient.run(words, done))
+            return web.json_response({"out": printed.out, "err": printed.err, "code": printed.code})
         with self.simulation.timeline.lock:
             if what == "report":
                 return web.json_response(self.simulation.report())
