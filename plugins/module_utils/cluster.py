@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -55,6 +56,7 @@ class Cluster:
         self._clock = clock
         self._durability: dict[str, str] = {}
         self._vtgates: dict[str, VtgateClient] = {}
+        self._listing = threading.Lock()
 
     # -- the shard
 
@@ -123,13 +125,14 @@ class Cluster:
 
     def _client(self, endpoint: Endpoint) -> VtgateClient:
         """The client of a vtgate that was seen before keeps its connection; one whose Pod is another by now does not."""
-        known = self._vtgates.get(endpoint.name)
-        if known is not None and known.endpoint == endpoint:
-            return known
-        if known is not None:
-            known.close()
-        self._vtgates[endpoint.name] = VtgateClient(self.kube, endpoint, self._login)
-        return self._vtgates[endpoint.name]
+        with self._listing:
+            known = self._vtgates.get(endpoint.name)
+            if known is not None and known.endpoint == endpoint:
+                return known
+            if known is not None:
+                known.close()
+            self._vtgates[endpoint.name] = VtgateClient(self.kube, endpoint, self._login)
+            return self._vtgates[endpoint.name]
 
     def close(self) -> None:
         """Close the vtgate connections that were kept."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 import traceback
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -69,6 +70,9 @@ class VtgateClient:
         self.endpoint = endpoint
         self._login = login
         self._kept: Any = None
+        self._asking = (
+            threading.Lock()
+        )  # a plan reads several shards at once, and a connection carries one query at a time
         self._settings: VtgateSettings | None = None
         self._version = ""
 
@@ -110,18 +114,19 @@ class VtgateClient:
         return connection
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """One query, on the kept connection or on a new one where that was cut. Raises EdgeError."""
-        if self._kept is not None:
+        """One query, on the kept connection or on a new one where that was cut. Safe between threads. Raises EdgeError."""
+        with self._asking:
+            if self._kept is not None:
+                try:
+                    return self._fetch(self._kept, sql)
+                except (pymysql.err.MySQLError, OSError):
+                    self.close()
+            self._kept = self.connect()
             try:
                 return self._fetch(self._kept, sql)
-            except (pymysql.err.MySQLError, OSError):
+            except (pymysql.err.MySQLError, OSError) as error:
                 self.close()
-        self._kept = self.connect()
-        try:
-            return self._fetch(self._kept, sql)
-        except (pymysql.err.MySQLError, OSError) as error:
-            self.close()
-            raise _translated(error, self.endpoint.name) from error
+                raise _translated(error, self.endpoint.name) from error
 
     @staticmethod
     def _fetch(connection: Any, sql: str) -> list[tuple[Any, ...]]:

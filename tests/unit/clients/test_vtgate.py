@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from unittest.mock import MagicMock
 
 import pymysql.err
 import pytest
@@ -127,6 +130,23 @@ def test_a_view_is_read_over_a_connection_that_is_kept(world: World) -> None:
     kept = one._kept
     one.view()
     assert one._kept is kept
+
+
+def test_two_shards_that_are_read_at_once_do_not_mix_up_their_answers(world: World) -> None:
+    """A plan reads its shards in parallel; on one connection their packets would get between each other."""
+    one = client(world)
+    inside: list[int] = []
+
+    def alone() -> None:
+        inside.append(1)
+        assert len(inside) == 1
+        time.sleep(0.01)
+        inside.pop()
+
+    world.before("SHOW VITESS_TABLETS", alone, times=99)
+    world.lock = MagicMock()  # the fake lets one call in at a time, a vtgate does not
+    with ThreadPoolExecutor(8) as pool:
+        assert len(list(pool.map(lambda _n: one.rows("SHOW VITESS_TABLETS"), range(16)))) == 16
 
 
 def test_a_kept_connection_that_was_cut_is_opened_anew(world: World) -> None:
