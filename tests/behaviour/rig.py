@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -25,7 +25,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.operations import (
     vtgate_readmit,
 )
 from ansible_collections.vtops.vitess.tests.sim.clients import Clients, Ledger
-from ansible_collections.vtops.vitess.tests.sim.layout import Layout, one_shard
+from ansible_collections.vtops.vitess.tests.sim.layout import Layout, Timings, one_shard
 from ansible_collections.vtops.vitess.tests.sim.server import Server, Wire
 from ansible_collections.vtops.vitess.tests.sim.simulation import Simulation
 
@@ -40,6 +40,8 @@ SPECS = {
 }
 STEPS = ("shard_claim", "shard_reparent", "tablet_drain", "pod_replace", "vtgate_readmit")
 Result = dict[str, Any]
+# Shorter waits than the lab's, so that a test makes fewer looks.
+SHORT = Timings(terminate_s=4.0, refresh_s=10.0, backoff_most_s=10.0)
 
 
 @dataclass
@@ -68,10 +70,11 @@ class Rolled:
 class Rig:
     """A simulated fleet behind sockets, clients on it, and the product's operations."""
 
-    def __init__(self, layout: Layout | None = None, clients: bool = True) -> None:
-        self.simulation = Simulation(layout or one_shard())
+    def __init__(self, layout: Layout | None = None, clients: bool = True, lab_times: bool = False) -> None:
+        layout = layout or one_shard()
+        self.simulation = Simulation(layout if lab_times else replace(layout, timings=SHORT))
         self.server = Server(self.simulation).start()
-        self.clients = Clients(self.simulation)
+        self.clients = Clients(self.simulation, rate=3.0)
         self.executor = Process(hostname(), os.getpid(), Process.current().start)
         self.reported: list[str] = []
         if clients:

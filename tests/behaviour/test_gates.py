@@ -88,6 +88,7 @@ def _no_vtgate(rig: Rig) -> None:
 
 
 def _read_only(rig: Rig) -> None:
+    rig.simulation.vtorc.mends_read_only = False
     rig.simulation.tablet("101").mysqld.read_only = True
 
 

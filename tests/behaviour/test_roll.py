@@ -74,6 +74,12 @@ def test_a_roll_replaces_every_tablet_and_no_client_sees_it(name: str, make: Mak
     assert (again.failure, again.changed, rig.acts) == (None, 0, acts)
 
 
+def test_a_roll_at_the_labs_times(make: Make) -> None:
+    rig = make(like_the_lab(), lab_times=True)
+    assert rig.roll().failure is None
+    rig.assert_unharmed()
+
+
 def test_types_are_as_before_but_for_the_primary(make: Make) -> None:
     rig = make(one_shard(3, 2))
     before = sorted(rig.types().values())

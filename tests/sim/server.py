@@ -37,7 +37,8 @@ EXEC = re.compile(r"/api/v1/namespaces/[\w-]+/pods/(?P<pod>[\w.-]+)/(?P<what>exe
 class Trouble:
     """What happens to a call that matches. status: that HTTP status (or exit code) instead; cut: the connection ends.
 
-    after: although the call took effect. passes_s: so much time of the fleet passes first. cut_output: so many bytes of it arrive. skip: so many matching calls are left alone before.
+    after: although the call took effect. passes_s: so much time of the fleet passes first. cut_output: so many bytes of it arrive.
+    skip: so many matching calls are left alone before.
     """
 
     pattern: str

@@ -16,6 +16,7 @@ class Vtorc:
         self.fleet = fleet
         self.enabled = fleet.layout.vtorc
         self.mends_replication = True
+        self.mends_read_only = True
         self.drains_errant = False
         self._dead_since: dict[str, float] = {}
 
@@ -40,6 +41,10 @@ class Vtorc:
                 self._dead_since.pop(shard, None)
             return
         self._dead_since.pop(shard, None)
+        if primary.mysqld.read_only and self.mends_read_only and not primary.demoting:
+            primary.mysqld.read_only = False  # PrimaryIsReadOnly
+            fleet.fix_semi_sync(primary)
+            fleet.changed(primary)
         for tablet in fleet.of(shard):
             if tablet is primary or not tablet.running or not tablet.mysqld.running:
                 continue

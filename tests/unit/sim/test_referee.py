@@ -47,6 +47,7 @@ def test_vtorc_elects_where_a_primary_dies_and_no_acknowledged_write_is_lost_und
     simulation = Simulation(one_shard())
     clients = Clients(simulation).start()
     simulation.pass_(30)
+    simulation.kubernetes.owner_stopped = True
     simulation.kubernetes.kill("zone1-0000000101")
     simulation.pass_(60)
     clients.stop()
@@ -61,6 +62,7 @@ def test_without_acks_a_dying_primary_takes_writes_with_it() -> None:
         simulation.tablet(uid).mysqld.io = False
     simulation.vtorc.mends_replication = False
     simulation.pass_(30)
+    simulation.kubernetes.owner_stopped = True
     simulation.kubernetes.kill("zone1-0000000101")
     simulation.pass_(60)
     clients.stop()
