@@ -335,6 +335,9 @@ def no_errant_gtid(case: Case) -> Verdict:
     return _verdict(no_errant_gtid, errant_problem(case.tablet, case.primary), "none")
 
 
+ERRANT = "errant GTIDs"
+
+
 def errant_problem(tablet: Tablet, primary: Tablet | None) -> str:
     """What the tablet has executed that the primary has not, or that this is not known; empty if there is nothing."""
     if tablet.mysqld is None or primary is None or primary.mysqld is None or not primary.mysqld.server_uuid:
@@ -342,7 +345,7 @@ def errant_problem(tablet: Tablet, primary: Tablet | None) -> str:
     errant = tablet.mysqld.gtid_executed.minus(primary.mysqld.gtid_executed)
     # The primary is read in parallel and moves on: only what another server wrote is errant.
     foreign = [key for key, _spans in errant.intervals if not key.startswith(primary.mysqld.server_uuid.lower())]
-    return f"errant GTIDs {errant}" if foreign else ""
+    return f"{ERRANT} {errant}" if foreign else ""
 
 
 def drained_by_this_roll(case: Case) -> Verdict:

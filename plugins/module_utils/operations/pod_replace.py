@@ -84,11 +84,17 @@ def run(session: Session) -> dict[str, Any]:
 
 
 def _require_or_put_back(session: Session, case: gates.Case) -> None:
-    """All gates, right before the eviction; a sibling that was lost since the drain brings this tablet back at once."""
+    """All gates, right before the eviction; a sibling that was lost since the drain brings this tablet back at once.
+
+    An errant GTID does not: vtorc may have drained it for that in the moment of our own drain, and it must not serve.
+    """
     try:
         session.require(gates.REPLACE, case)
     except StepFailure as failure:
-        if session.alias in session.drained_by_us and case.tablet.type == TabletType.DRAINED:
+        if gates.errant_problem(case.tablet, case.primary).startswith(gates.ERRANT):
+            failure.state = "it is DRAINED and stays so: a tablet with errant GTIDs must not serve"
+            failure.next_command = "restore it from a backup, then run the same playbook again"
+        elif session.alias in session.drained_by_us and case.tablet.type == TabletType.DRAINED:
             failure.state = session.put_back(session.drained_by_us[session.alias], "a gate turned red")
         raise
 

@@ -137,7 +137,8 @@ def test_a_red_gate_stops_the_eviction_and_puts_the_tablet_back(world: World, fa
     with pytest.raises(StepFailure) as failure:
         world.run("pod_replace", **fault.params)
     assert fault.is_named_by(failure.value)
-    assert world.acts == ([PUT_BACK] if drained else [])
+    errant = fault.gate == "no_errant_gtid"  # vtorc may have drained it for that: it must not serve
+    assert world.acts == ([PUT_BACK] if drained and not errant else [])
     if drained:
         assert failure.value.state == "it was put back as REPLICA because a gate turned red"
         assert not world.journal[REPLICA].in_flight
