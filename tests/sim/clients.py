@@ -98,12 +98,11 @@ class Clients:
     def lost_writes(self) -> list[int]:
         """Acknowledged rows that their shard's primary does not have."""
         fleet = self.simulation.fleet
-        lost = []
-        for row, (shard, _at) in self.ledger.acked.items():
-            primary = fleet.primary(shard)
-            if primary is None or row not in primary.mysqld.rows:
-                lost.append(row)
-        return lost
+        kept: dict[str, set[int]] = {}
+        for shard in fleet.shards:
+            primary = fleet.primary(shard) or max(fleet.of(shard), key=lambda t: t.term)
+            kept[shard] = primary.mysqld.rows
+        return [row for row, (shard, _at) in self.ledger.acked.items() if row not in kept[shard]]
 
     def _due(self, vtgate: Vtgate, shard: str, kind: str) -> None:
         if not self.running:

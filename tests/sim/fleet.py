@@ -165,6 +165,11 @@ class Fleet:
 
     # -- looking at it
 
+    @property
+    def policy(self) -> tuple[int, tuple[str, ...], bool]:
+        """Acks, who may give them, and whether only from another cell; a policy that is not known here asks for none."""
+        return POLICIES.get(self.durability, POLICIES["none"])
+
     def of(self, shard: str) -> list[Tablet]:
         """The tablets of a shard."""
         return [tablet for tablet in self.tablets.values() if tablet.shard == shard]
@@ -222,14 +227,14 @@ class Fleet:
 
     def fix_semi_sync(self, tablet: Tablet) -> None:
         """On where the policy lets this tablet ack."""
-        _acks, kinds, _other = POLICIES[self.durability or "none"]
+        _acks, kinds, _other = self.policy
         primary = self.primary(tablet.shard)
         is_primary = primary is tablet and tablet.type == "PRIMARY"
-        tablet.mysqld.semi_sync_primary = is_primary and POLICIES[self.durability or "none"][0] > 0
+        tablet.mysqld.semi_sync_primary = is_primary and self.policy[0] > 0
         tablet.mysqld.semi_sync_replica = not is_primary and self._may_ack(tablet, primary, kinds)
 
     def _may_ack(self, tablet: Tablet, primary: Tablet | None, kinds: tuple[str, ...]) -> bool:
-        other = POLICIES[self.durability or "none"][2]
+        other = self.policy[2]
         return tablet.type in kinds and primary is not None and (not other or tablet.cell != primary.cell)
 
     def catch_up(self, tablet: Tablet) -> None:
@@ -275,7 +280,7 @@ class Fleet:
                 self._settle(primary, waiting)
 
     def _settle(self, primary: Tablet, waiting: Waiting) -> None:
-        if len(waiting.by) >= POLICIES[self.durability or "none"][0] and waiting in primary.mysqld.waiting:
+        if len(waiting.by) >= self.policy[0] and waiting in primary.mysqld.waiting:
             primary.mysqld.waiting.remove(waiting)
             waiting.acked()
 
