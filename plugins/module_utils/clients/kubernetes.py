@@ -11,6 +11,7 @@ their low-level call changed its signature between releases; pool_manager, auth_
 from __future__ import annotations
 
 import json
+import ssl
 import traceback
 from dataclasses import dataclass, field
 from typing import Any
@@ -227,7 +228,9 @@ class KubernetesClient:
         except websocket.WebSocketBadStatusException as error:
             raise Refused(f"{what}: {_handshake_reason(error)}", error.status_code or 0) from error
         except (OSError, websocket.WebSocketException) as error:
-            raise Unreachable(f"{what}: {error}") from error
+            # What was asked for in the handshake's URL may run although its answer never came.
+            kind = Unreachable if _never_connected(error) else OutcomeUnknown
+            raise kind(f"{what}: {error}") from error
 
     def port_forward(self, namespace: str, pod: str, port: int) -> Any:
         """A connected socket to a port of a Pod. Raises Refused or Unreachable."""
@@ -270,6 +273,13 @@ def _configuration(access: Access) -> Any:
     if access.validate_certs is not None:
         configuration.verify_ssl = access.validate_certs
     return configuration
+
+
+def _never_connected(error: Exception) -> bool:
+    """Whether nothing can have been sent: no connection came about."""
+    return isinstance(
+        error, ConnectionRefusedError | ssl.SSLCertVerificationError | websocket.WebSocketAddressException
+    )
 
 
 def _websocket_url(base: str, path: str, query: list[tuple[str, str]]) -> str:
