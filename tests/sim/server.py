@@ -38,12 +38,14 @@ class Trouble:
     """What happens to a call that matches. status: that HTTP status (or exit code) instead; cut: the connection ends.
 
     after: although the call took effect. passes_s: so much time of the fleet passes first. cut_output: so many bytes of it arrive.
-    skip: so many matching calls are left alone before.
+    skip: so many matching calls are left alone before. handshake: an exec takes effect, and the connection ends before it
+    was answered at all.
     """
 
     pattern: str
     times: int = 1
     skip: int = 0
+    handshake: bool = False
     status: int = 0
     message: str = "made to fail"
     cut: bool = False
@@ -265,27 +267,29 @@ class Server:
         if not known or (trouble is not None and trouble.status >= 400):
             code = trouble.status if trouble is not None and trouble.status >= 400 else 404
             return web.json_response(status(code, "Failure", "Failure", "made to fail"), status=code)
+        channel = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
+        if trouble is not None and trouble.handshake:
+            await self._settled(lambda done: shell.run(command, self.simulation.vtctldclient, done))
+            return self._cut(request)
+        await channel.prepare(request)
         if trouble is not None and trouble.status:
-            printed = shell.Printed(
-                "", f"E1124 main.go:62] rpc error: code = Unknown desc = {trouble.message}\n", trouble.status
-            )
+            printed = _failed(trouble)
         else:
             printed = await self._settled(lambda done: shell.run(command, self.simulation.vtctldclient, done))
         with lock:
             try:
                 late = self.wire.meet(call, after=True)
             except Cut:
-                return self._cut(request)
+                self._cut(request)
+                return channel
         if late is not None and late.status:
-            printed = Printed("", f"E1124 main.go:62] rpc error: code = Unknown desc = {late.message}\n", late.status)
+            printed = _failed(late)
         out = printed.out.encode()
         if late is not None and late.cut_output is not None:
             out = out[: late.cut_output]
-        return await self._print(request, Printed(out.decode("utf-8", "replace"), printed.err, printed.code))
+        return await self._print(channel, Printed(out.decode("utf-8", "replace"), printed.err, printed.code))
 
-    async def _print(self, request: web.Request, printed: Printed) -> web.StreamResponse:
-        channel = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
-        await channel.prepare(request)
+    async def _print(self, channel: web.WebSocketResponse, printed: Printed) -> web.StreamResponse:
         self.wire.bytes += len(printed.out) + len(printed.err)
         for number, text in ((1, printed.out), (2, printed.err)):
             data = text.encode()
@@ -395,3 +399,8 @@ class Server:
                 self.end()
                 return web.json_response({})
         return web.json_response({"error": f"no {what}"}, status=404)
+
+
+def _failed(trouble: Trouble) -> Printed:
+    """A command that vtctld refuses."""
+    return Printed("", f"E1124 main.go:62] rpc error: code = Unknown desc = {trouble.message}\n", trouble.status)
