@@ -124,7 +124,7 @@ class Rig:
         if look["tablets"][0]["as_wanted"]:
             return rolled
         for step in STEPS:
-            options = {key: value for key, value in given.items() if key in SPECS[step].argument_spec()}
+            options = {k: v for k, v in given.items() if k == "executor" or k in SPECS[step].argument_spec()}
             mine[step] = self.execute(step, uid, **options)
             if mine[step].get("failed"):
                 rolled.failure = mine[step]

@@ -40,10 +40,14 @@ def _play(lab: SimulatedLab, quiet: bool) -> tuple[int, str, float]:
         env=environment,
         cwd=OUT,
     ) as process:
+        task = ""
         for line in process.stdout or ():
             text.append(line)
+            if line.startswith("TASK ["):
+                task = line.removeprefix("TASK [").partition("]")[0].rpartition(" : ")[2]
             if not quiet and _worth_showing(line):
-                print(line.rstrip()[:150], flush=True)
+                done = f"   {task}" if line.startswith("changed:") else ""
+                print(line.rstrip()[:150] + done, flush=True)
     return process.returncode, "".join(text), time.monotonic() - started
 
 
@@ -57,7 +61,7 @@ def main() -> int:
     started = time.monotonic()
     with SimulatedLab() as lab:
         print(HELLO.format(speed=lab.speed, inventory=lab.inventory, playbook=PLAYBOOK))
-        with watched(lab, "demo-simulated", rate=10.0) as ledger:
+        with watched(lab, "demo-simulated", rate=6.0) as ledger:
             code, text, seconds = _play(lab, quiet=False)
         again, recap, _seconds = _play(lab, quiet=True)
         changed = sum(int(line.split("changed=")[1].split()[0]) for line in recap.splitlines() if "changed=" in line)
