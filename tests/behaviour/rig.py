@@ -122,6 +122,8 @@ class Rig:
             rolled.failure = look
             return rolled
         if look["tablets"][0]["as_wanted"]:
+            if look["tablets"][0]["claim"]:
+                self.execute("shard_claim", uid, state="absent")
             return rolled
         for step in STEPS:
             options = {k: v for k, v in given.items() if k == "executor" or k in SPECS[step].argument_spec()}
