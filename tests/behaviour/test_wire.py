@@ -6,11 +6,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from ansible_collections.vtops.vitess.tests.behaviour.conftest import Make
 from ansible_collections.vtops.vitess.tests.behaviour.rig import Rig
+
+from .test_roll import TWO_CELLS
 
 QUICK = {"ready_timeout": 40.0, "evict_timeout": 20.0, "catch_up_timeout": 30.0, "route_timeout": 30.0}
 
@@ -89,12 +93,15 @@ def test_a_shard_that_was_read_in_part_is_no_evidence(bytes_: int, rig: Rig) -> 
     rig.assert_unharmed()
 
 
-def test_a_cell_that_does_not_answer_is_no_smaller_shard(rig: Rig) -> None:
-    """--strict: GetTablets without it prints what it has and ends well."""
-    rig.simulation.vtctldclient.lost_cells.add("zone1")
+def test_a_cell_that_does_not_answer_is_no_smaller_shard(make: Make) -> None:
+    """--strict: GetTablets without it prints what it has and ends well, here without the tablet that is away."""
+    rig = make(replace(TWO_CELLS, durability="semi_sync"))
+    rig.simulation.kubernetes.set_ready("commerce-x-x-3", False)
+    rig.simulation.vtctldclient.lost_cells.add("zone2")
     rolled = rig.replace(102, **QUICK)
     assert rolled.failure is not None
     rig.assert_nothing_taken()
+    assert rig.simulation.referee.violations == []
 
 
 def test_a_drain_whose_answer_is_lost_is_looked_up_and_not_repeated(rig: Rig) -> None:
