@@ -39,7 +39,7 @@ lint: lint-python lint-types lint-ansible lint-docs ## all of the below; -k goes
 lint-python: venv ## ruff: rules and format
 	ruff check
 	ruff format --check
-lint-types: venv ## mypy, strict, on plugins and the witness
+lint-types: venv ## mypy, strict, on plugins, the witness and the simulated fleet
 	mypy $(MYPY_PACKAGES)
 lint-ansible: venv ## ansible-lint's production profile on roles, playbooks and scenarios
 	ansible-lint
@@ -48,7 +48,8 @@ lint-docs: venv ## plugin docs, YAML, licences, action group, changelog
 	nox -R -s $(NOX_SESSIONS)
 
 MYPY_PACKAGES := -p ansible_collections.vtops.vitess.plugins \
-  $(if $(wildcard tests/witness/*.py),-p ansible_collections.vtops.vitess.tests.witness)
+  $(if $(wildcard tests/witness/*.py),-p ansible_collections.vtops.vitess.tests.witness) \
+  $(if $(wildcard tests/sim/*.py),-p ansible_collections.vtops.vitess.tests.sim)
 NOX_SESSIONS := antsibull-nox-config yamllint docs-check license-check extra-checks
 
 .PHONY: gates-doc
@@ -94,7 +95,19 @@ test: venv ## what CI runs: lint, sanity, build, unit tests and the tests on the
 	@$(STAGE) build $(MAKE) build
 	@$(STAGE) unit-oldest $(MAKE) unit-oldest
 	@$(if $(KIND_TESTS),$(STAGE) lab $(MAKE) lab)
-	@STAGE_QUIET=1 $(STAGE) pytest pytest tests/unit $(if $(KIND_TESTS),tests/kind)
+	@STAGE_QUIET=1 $(STAGE) pytest pytest tests/unit tests/behaviour $(if $(KIND_TESTS),tests/kind)
+
+.PHONY: behaviour
+behaviour: venv ## every rule broken on purpose, on the simulated fleet: docs/safety.md
+	pytest tests/behaviour
+
+.PHONY: behaviour-playbook
+behaviour-playbook: venv ## the real ansible-playbook killed by four signals at three steps, on the simulated fleet
+	pytest tests/behaviour_playbook
+
+.PHONY: demo
+demo: venv ## the first minute: the real playbook on a simulated fleet, under clients; no Docker, no Go
+	python -m tests.sim.demo
 
 .PHONY: demo-kind
 demo-kind: venv lab ## the main job on the real fleet: v23 to v24 under load, and what the clients saw

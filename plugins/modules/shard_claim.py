@@ -38,7 +38,9 @@ options:
     type: float
     default: 0.0
   state:
-    description: V(present) takes or renews the claim, V(absent) releases it if it is ours, V(query) only looks.
+    description:
+      - V(present) takes or renews the claim, V(query) only looks.
+      - V(absent) releases it if it is ours, or was left by a roll of this host that runs no more.
     type: str
     choices: [present, absent, query]
     default: present

@@ -107,6 +107,16 @@ class Lab:
         texts = [item["metadata"]["annotations"].get("vtops.vitess/journal") or "{}" for item in items]
         return {alias: entry for text in texts for alias, entry in json.loads(text).items()}
 
+    # -- the witness
+
+    def begin_witness(self, out: Path) -> None:
+        """Start the witness; what it sees is kept below that directory."""
+        _tool("witness", "start", "--lab", str(LAB_JSON), "--out", str(out / "witness"))
+
+    def end_witness(self, out: Path) -> dict[str, Any]:
+        """Stop it; its summary."""
+        return _tool("witness", "stop", "--out", str(out / "witness"), "--json")
+
     # -- ansible-playbook
 
     def environment(self) -> dict[str, str]:
@@ -207,7 +217,7 @@ def watched(lab: Lab, name: str, rate: float = 25.0) -> Iterator[Ledger]:
     vtgates = [f"--vtgate={g['name']}={g['host']}:{g['port']}" for g in lab.facts["vtgates"]]
     table = ["--keyspace", lab.facts["keyspace"], "--table", lab.facts["table"]]
     ledger = Ledger(out=out)
-    _tool("witness", "start", "--lab", str(LAB_JSON), "--out", str(out / "witness"))
+    lab.begin_witness(out)
     _tool(
         "probe",
         "start",
@@ -223,7 +233,7 @@ def watched(lab: Lab, name: str, rate: float = 25.0) -> Iterator[Ledger]:
     try:
         yield ledger
     finally:
-        ledger.witness = _tool("witness", "stop", "--out", str(out / "witness"), "--json")
+        ledger.witness = lab.end_witness(out)
         reparents = out / "reparents.json"
         reparents.write_text(
             json.dumps([{k: r[k] for k in ("keyspace", "shard", "start", "end")} for r in ledger.witness["reparents"]])

@@ -31,6 +31,9 @@ def run(session: Session) -> dict[str, Any]:
         before = _shown(lease)
         mine = lease is not None and lease.identity == session.claims.holder.identity
         state = session.params["state"]
+        # A roll that was killed between its last proof and its release; nothing of it runs any more.
+        left_behind = lease is not None and bool(lease.identity) and lease.holder is not None and lease.holder.is_gone
+        mine = mine or (state == "absent" and left_behind)
         if state == "query" or (state == "absent" and not mine) or session.params["_check_mode"]:
             changed = session.params["_check_mode"] and (
                 (state == "present" and not mine) or (state == "absent" and mine)

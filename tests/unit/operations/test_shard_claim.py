@@ -74,6 +74,13 @@ def test_never_releases_what_another_roll_holds(world: World) -> None:
     assert world.holder.startswith("other@")
 
 
+def test_releases_what_a_dead_roll_left_held(world: World) -> None:
+    """Killed between its last proof and its release: a rerun has nothing else to do there."""
+    held_by(world, gone())
+    result = world.run("shard_claim", state="absent")
+    assert (result["changed"], world.holder) == (True, "")
+
+
 def test_a_second_release_changes_nothing(world: World) -> None:
     world.run("shard_claim")
     world.run("shard_claim", state="absent")

@@ -1,0 +1,246 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""C(python -m tests.behaviour.mutants [WORD]): each guard taken out, in a copy, and the test that must then fail."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+COPY = TOP / "build/mutants/ansible_collections/vtops/vitess"
+UTILS = "plugins/module_utils"
+DRAIN, EVICT = "test_gates.py::test_a_drain_does_not_begin", "test_gates.py::test_an_eviction_is_not_sent"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A guard, how it is taken out, and the tests of tests/behaviour that are run: a file and a word for pytest -k."""
+
+    guard: str
+    file: str
+    old: str
+    new: str
+    test: str
+    word: str
+
+
+def _without_gate(name: str, word: str, test: str = "test_gates.py") -> Mutant:
+    """A gate that always says yes."""
+    return Mutant(
+        f"gate {name}",
+        f"{UTILS}/gates.py",
+        "    return tuple(gate(case) for gate in gates)",
+        f'    return tuple(Verdict(gate.__name__, True, "") if gate.__name__ == "{name}" else gate(case) for gate in gates)',
+        test,
+        word,
+    )
+
+
+MUTANTS = (
+    _without_gate("evidence_is_fresh", "evidence_is_fresh"),
+    _without_gate("one_tablet_of_shard_in_batch", "one_tablet_of_shard_in_batch"),
+    _without_gate("every_vtgate_answers", "every_vtgate_answers"),
+    _without_gate("shard_has_healthy_primary", "shard_has_healthy_primary"),
+    _without_gate("no_foreign_drain", "no_foreign_drain"),
+    _without_gate("no_other_tablet_away", "no_other_tablet_away"),
+    _without_gate("no_backup_or_restore", "itself is backed up"),
+    _without_gate("not_primary", "never_drained_or_evicted", "test_reparent.py"),
+    _without_gate("serving_route_remains", "serving_route_remains"),
+    _without_gate("enough_ackers_remain", "enough_ackers_remain"),
+    _without_gate("no_errant_gtid", "no_errant_gtid"),
+    _without_gate("owner_is_supported", "owner_is_supported"),
+    _without_gate("owner_is_observed", "owner_is_observed"),
+    _without_gate("spec_is_as_planned", "spec_is_as_planned"),
+    _without_gate("version_step_is_allowed", "version_step_is_allowed"),
+    _without_gate("new_pod_has_a_place", "new_pod_has_a_place"),
+    _without_gate("drained_by_this_roll", "drained_by_this_roll"),
+    _without_gate("candidate_is_fit", "candidate_is_fit"),
+    _without_gate("buffering_covers_reparent", "buffering_covers_reparent"),
+    _without_gate("no_migration_running", "no_migration_running"),
+    Mutant(
+        "the eviction carries uid and resourceVersion",
+        f"{UTILS}/clients/kubernetes.py",
+        '"deleteOptions": {"preconditions": {"uid": uid, "resourceVersion": resource_version}},',
+        '"deleteOptions": {},',
+        "test_pods.py",
+        "another_pod_of_the_same_name or changed_since",
+    ),
+    Mutant(
+        "the gates again after a budget's refusal",
+        f"{UTILS}/operations/pod_replace.py",
+        "            _require_or_put_back(session, session.fresh_case())\n",
+        "",
+        "test_pods.py",
+        "sibling_that_is_lost_while",
+    ),
+    Mutant(
+        "a red gate after the drain puts the tablet back",
+        f"{UTILS}/operations/pod_replace.py",
+        'failure.state = session.put_back(session.drained_by_us[session.alias], "a gate turned red")',
+        "pass",
+        "test_gates.py",
+        "put_back and last_acker or put_back and sibling and lags",
+    ),
+    Mutant(
+        "an errant tablet is not put back",
+        f"{UTILS}/operations/pod_replace.py",
+        "if gates.errant_problem(case.tablet, case.primary).startswith(gates.ERRANT):",
+        "if False:",
+        "test_claims.py",
+        "stays_drained_when_it_is_errant",
+    ),
+    Mutant(
+        "the lost PlannedReparentShard is looked up",
+        f"{UTILS}/operations/shard_reparent.py",
+        "_prove_recorded(session, candidate, error, may_go_on)",
+        "raise",
+        "test_reparent.py",
+        "answer_is_lost or after_the_promotion",
+    ),
+    Mutant(
+        "the wait for the buffer's gap",
+        f"{UTILS}/operations/shard_reparent.py",
+        "        _wait_buffer_gap(session, shard)\n",
+        "        pass\n",
+        "test_roll.py",
+        "buffers_gap",
+    ),
+    Mutant(
+        "the keyspace stays claimed until every vtgate agrees",
+        f"{UTILS}/operations/shard_reparent.py",
+        "if session.state == UNCHANGED or session.agreed:",
+        "if True:",
+        "test_reparent.py",
+        "keyspace_stays_claimed",
+    ),
+    Mutant(
+        "every vtgate must route to it",
+        f"{UTILS}/operations/vtgate_readmit.py",
+        "            shard, tablet = _wait_routes(session, shard, original)\n",
+        "            pass\n",
+        "test_vtgates.py",
+        "never_learns or slowest",
+    ),
+    Mutant(
+        "the canary",
+        f"{UTILS}/operations/vtgate_readmit.py",
+        '        with session.phases.phase("canary"):\n            canaries = _canaries(session, shard, tablet)\n        if session',
+        "        canaries: dict[str, int] = {}\n        if session",
+        "test_vtgates.py",
+        "found_by_the_canary",
+    ),
+    Mutant(
+        "the position at leave is contained",
+        f"{UTILS}/operations/vtgate_readmit.py",
+        "if position and not status.gtid_executed.contains(GtidSet.parse(position)):",
+        "if False:",
+        "test_pods.py",
+        "empty_volume",
+    ),
+    Mutant(
+        "an old address that is also routed to",
+        f"{UTILS}/fleet.py",
+        "elif stale := sorted({route.hostname for route in routes if route.serving} - {tablet.hostname}):",
+        "elif stale := sorted(set()):",
+        "test_vtgates.py",
+        "stale_row",
+    ),
+    Mutant(
+        "a claim's loss is noticed",
+        f"{UTILS}/claim.py",
+        '            body["metadata"]["resourceVersion"] = resource_version\n',
+        '            body["metadata"].pop("resourceVersion", None)\n',
+        "test_claims.py",
+        "claim_that_was_lost or frozen_roll",
+    ),
+    Mutant(
+        "a live holder is not taken over",
+        f"{UTILS}/claim.py",
+        "if (state.holder is not None and state.holder.is_gone) or expired:",
+        "if True:",
+        "test_claims.py",
+        "live_roll or another_roll_holds or only_after",
+    ),
+    Mutant(
+        "the journal before the drain",
+        f"{UTILS}/operations/tablet_drain.py",
+        '            claim.intend(session.alias, entry, "drain")\n            session.change_type(TabletType.DRAINED)\n',
+        '            session.change_type(TabletType.DRAINED)\n            claim.intend(session.alias, entry, "drain")\n',
+        "test_claims.py",
+        "in_the_journal_before",
+    ),
+    Mutant(
+        "--strict",
+        f"{UTILS}/clients/vtctld.py",
+        "GetTablets --format json --strict --keyspace",
+        "GetTablets --format json --keyspace",
+        "test_wire.py",
+        "cell_that_does_not_answer",
+    ),
+    Mutant(
+        "an orphan stops",
+        f"{UTILS}/claim.py",
+        "        if not self._claims.holder.executor.runs:\n            raise ClaimLost(",
+        "        if False:\n            raise ClaimLost(",
+        "test_crash.py",
+        "orphan_does_nothing",
+    ),
+    Mutant(
+        "the exec whose handshake was cut may run",
+        f"{UTILS}/clients/kubernetes.py",
+        "kind = Unreachable if _never_connected(error) else OutcomeUnknown",
+        "kind = Unreachable",
+        "test_reparent.py",
+        "answer_is_lost",
+    ),
+)
+
+
+def killed_by(mutant: Mutant) -> str:
+    """The first test that fails without the guard; empty where none does."""
+    path = COPY / mutant.file
+    whole = (TOP / mutant.file).read_text(encoding="utf-8")
+    if mutant.old not in whole:
+        return "(the guard was not found: mend this list)"
+    path.write_text(whole.replace(mutant.old, mutant.new), encoding="utf-8")
+    line = [sys.executable, "-m", "pytest", "-q", "-x", "--timeout", "120", "-k", mutant.word]
+    try:
+        done = subprocess.run(
+            [*line, f"tests/behaviour/{mutant.test}"],
+            cwd=COPY,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "PYTHONPATH": str(COPY.parents[2])},
+        )
+    finally:
+        path.write_text(whole, encoding="utf-8")
+    failed = [text.split(" - ")[0] for text in done.stdout.splitlines() if text.startswith("FAILED ")]
+    return failed[0].removeprefix("FAILED tests/behaviour/") if failed else ""
+
+
+def main() -> int:
+    """Exit code 1 where a guard can be taken out and no test fails."""
+    shutil.rmtree(COPY.parents[2], ignore_errors=True)
+    for folder in ("plugins", "tests", "meta"):
+        shutil.copytree(TOP / folder, COPY / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(TOP / "pyproject.toml", COPY)
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    survivors = 0
+    for mutant in MUTANTS:
+        if word in mutant.guard:
+            test = killed_by(mutant)
+            survivors += not test
+            print(f"{mutant.guard}: {test or 'NO TEST FAILS'}", flush=True)
+    return int(survivors > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

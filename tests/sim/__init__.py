@@ -1,0 +1,5 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A simulated Vitess fleet on Kubernetes that the unmodified modules, roles and playbook talk to over sockets."""

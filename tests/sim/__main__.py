@@ -1,0 +1,119 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""C(python -m tests.sim): the simulated fleet as a process, with a kubeconfig and a description like tests/lab's lab.json."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from .layout import NAMESPACE, TABLE, Layout, Timings, like_the_lab, many
+from .server import Server
+from .simulation import Simulation
+
+SELECTORS = {f"{name}_selector": f"planetscale.com/component={name}" for name in ("vtctld", "vtgate")}
+
+
+def kubeconfig(server: Server) -> dict[str, Any]:
+    """As JSON, which is YAML too."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "simulated",
+        "clusters": [{"name": "simulated", "cluster": {"server": server.url}}],
+        "users": [{"name": "simulated", "user": {}}],
+        "contexts": [
+            {"name": "simulated", "context": {"cluster": "simulated", "user": "simulated", "namespace": NAMESPACE}}
+        ],
+    }
+
+
+def description(server: Server, out: Path) -> dict[str, Any]:
+    """What tests/lab writes to lab.json, and that it is simulated."""
+    simulation = server.simulation
+    layout = simulation.layout
+    nodes = {name: pod["spec"].get("nodeName") for name, pod in simulation.store.of("pods").items()}
+    return {
+        "simulated": True,
+        "url": server.url,
+        "pid": os.getpid(),
+        "kubeconfig": str(out / "kubeconfig"),
+        "context": "simulated",
+        "namespace": NAMESPACE,
+        "cell": "zone1",
+        "keyspace": layout.keyspace,
+        "shards": [shard.name for shard in layout.shards],
+        "vtgates": [{"name": n, "host": server.host, "port": port} for n, port in server.mysql.ports.items()],
+        **SELECTORS,
+        "tablet_selector": "planetscale.com/component=vttablet",
+        "table": TABLE,
+        "tablets": {
+            t.alias: {"pod": t.pod, "node": nodes.get(t.pod), "shard": t.shard}
+            for t in simulation.fleet.tablets.values()
+        },
+    }
+
+
+def write(server: Server, out: Path) -> Path:
+    """kubeconfig and lab.json in a directory; the latter's path."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "kubeconfig").write_text(json.dumps(kubeconfig(server), indent=2) + "\n", encoding="utf-8")
+    path = out / "lab.json"
+    path.write_text(json.dumps(description(server, out), indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+async def serve(layout: Layout, out: Path, port: int, stay_with: int) -> None:
+    """Until SIGTERM, or until that process is gone."""
+    server = Server(Simulation(layout, virtual=False))
+    await server.open(port)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.end)
+    print(f"a SIMULATED fleet answers at {server.url}; {write(server, out)}", flush=True)
+
+    async def watch() -> None:
+        while not stay_with or Path(f"/proc/{stay_with}").exists():
+            await asyncio.sleep(0.5)
+        server.end()
+
+    watching = asyncio.create_task(watch())
+    await server.run_until_stopped()
+    watching.cancel()
+
+
+def main() -> int:
+    """The command line."""
+    options = argparse.ArgumentParser(prog="python -m tests.sim", description=__doc__)
+    options.add_argument("--out", type=Path, default=Path("build/sim"), help="directory for kubeconfig and lab.json")
+    options.add_argument("--port", type=int, default=0)
+    options.add_argument("--speed", type=float, default=20.0, help="how many times faster Pods, vtgates and vtorc are")
+    options.add_argument("--tablets", type=int, default=6)
+    options.add_argument("--vtgates", type=int, default=2)
+    options.add_argument("--old", default="23.0.3")
+    options.add_argument("--new", default="24.0.2")
+    options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--stay-with", type=int, default=0, help="pid with which the fleet ends")
+    given = options.parse_args()
+    common: dict[str, Any] = {
+        "old": given.old,
+        "new": given.new,
+        "seed": given.seed,
+        "timings": Timings().faster(given.speed),
+    }
+    lab_size = given.tablets == 6 and given.vtgates == 2
+    layout = like_the_lab(**common) if lab_size else many(given.tablets, given.vtgates, **common)
+    asyncio.run(serve(layout, given.out.resolve(), given.port, given.stay_with))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

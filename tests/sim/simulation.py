@@ -1,0 +1,63 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A whole simulated fleet, put together: what the server serves and the tests break."""
+
+from __future__ import annotations
+
+import time
+
+from .api import Api
+from .fleet import Fleet, Tablet
+from .kubernetes import Kubernetes
+from .layout import Layout
+from .referee import Referee
+from .store import Store
+from .timeline import VIRTUAL_START, Timeline, VirtualClock
+from .vtctldclient import Vtctldclient
+from .vtgate import Vtgate
+from .vtorc import Vtorc
+
+
+class Simulation:
+    """virtual: time passes only where somebody lets it; else the fleet lives in real time."""
+
+    def __init__(self, layout: Layout, virtual: bool = True) -> None:
+        self.layout, self.virtual = layout, virtual
+        self.timeline = Timeline(VIRTUAL_START if virtual else time.time())
+        self.clock = VirtualClock(self.timeline)
+        self.store = Store()
+        self.fleet = Fleet(layout, self.timeline)
+        self.kubernetes = Kubernetes(layout, self.timeline, self.store, self.fleet)
+        self.kubernetes.build()
+        self.fleet.begin()
+        self.vtgates = {plan.name: Vtgate(plan, self.fleet, n) for n, plan in enumerate(layout.vtgates)}
+        self.vtorc = Vtorc(self.fleet)
+        self.vtctldclient = Vtctldclient(self.fleet)
+        self.api = Api(self.store, self.kubernetes, self.fleet, self.vtgates)
+        for vtgate in self.vtgates.values():
+            self.fleet.on_change.append(vtgate.heard)
+            vtgate.begin()
+        self.referee = Referee(self.fleet, self.kubernetes, self.vtgates)
+        self.vtorc.begin()
+
+    def tablet(self, alias: str) -> Tablet:
+        """A tablet by alias, or by uid alone."""
+        found = self.fleet.tablets.get(alias)
+        return found or next(t for t in self.fleet.tablets.values() if str(t.uid) == alias)
+
+    def pass_(self, seconds: float) -> None:
+        """Let virtual time pass."""
+        if self.virtual:
+            self.timeline.advance(self.timeline.now + seconds)
+
+    def report(self) -> dict[str, object]:
+        """What happened so far."""
+        return {
+            "simulated": True,
+            **self.referee.summary(),
+            "acts": self.fleet.acts,
+            "versions": sorted({t.version for t in self.fleet.tablets.values()}),
+            "types": {t.alias: t.type for t in self.fleet.tablets.values()},
+        }
