@@ -317,7 +317,7 @@ def find_vtctld(kube: KubernetesClient, namespace: str, selector: str) -> tuple[
         if pod.ready and not pod.terminating:
             containers = [str(c["name"]) for c in item["spec"]["containers"]]
             return pod.name, "vtctld" if "vtctld" in containers else containers[0]
-    raise Unreachable(f"no Ready vtctld Pod matches {selector} in namespace {namespace}")
+    raise Unreachable(f"namespace {namespace} has no Ready vtctld Pod ({selector})")
 
 
 def parse_pod(item: Json) -> Pod:

@@ -60,7 +60,7 @@ def execute(
                 subject,
                 name,
                 explain(error),
-                next_command="check the connection options (kubectl with the same ones must work), then run the same again",
+                next_command="check the connection options, then run the same again",
             ),
             session,
         )

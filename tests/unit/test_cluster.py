@@ -382,7 +382,7 @@ def test_vtctld_is_a_ready_pod_that_stays() -> None:
     selector = labels.DEFAULT_VTCTLD_SELECTOR
     assert find_vtctld(world.kube, "vitess", selector) == ("vtctld-1", "vtctld")
     world.pods["vtctld-1"]["status"]["conditions"][0]["status"] = "False"
-    with pytest.raises(Unreachable, match=r"no Ready vtctld Pod matches planetscale\.com/component=vtctld"):
+    with pytest.raises(Unreachable, match=r"has no Ready vtctld Pod \(planetscale\.com/component=vtctld\)"):
         find_vtctld(world.kube, "vitess", selector)
 
 
