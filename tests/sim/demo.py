@@ -69,6 +69,11 @@ def main() -> int:
         print(text[-3000:])
     print("\nwhat the clients saw (simulated fleet, real probe)")
     print(story(Played(code, text, seconds), ledger))
+    stall = ledger.witness["longest_stall"]
+    if stall["wall_s"] > 1.0:
+        print(
+            f"the simulation itself stood still for {stall['wall_s']} s ({stall['cpu_s']} s of CPU): this machine is busy"
+        )
     print(f"the same command again: exit code {again}, changed={changed}")
     print(f"all of it took {time.monotonic() - started:.0f} s")
     on_replicas = ledger.probe["errors_by_kind"].get("replica_transaction", 0)

@@ -178,7 +178,10 @@ class Server:
         self._loop.call_soon_threadsafe(lambda: asyncio.ensure_future(self.mysql.listen(vtgate, self.host)))
 
     async def _live(self) -> None:
+        wall, cpu = time.monotonic(), time.process_time()
         while True:
+            self.simulation.note_stall(time.monotonic() - wall, time.process_time() - cpu)
+            wall, cpu = time.monotonic(), time.process_time()
             self.simulation.timeline.advance(time.time())
             due = self.simulation.timeline.next_due
             await asyncio.sleep(min(0.01, max(0.0005, (due or 0) - time.time())))

@@ -25,6 +25,7 @@ class Simulation:
 
     def __init__(self, layout: Layout, virtual: bool = True) -> None:
         self.layout, self.virtual = layout, virtual
+        self.stall = {"wall_s": 0.0, "cpu_s": 0.0}
         self.timeline = Timeline(VIRTUAL_START if virtual else time.time())
         self.clock = VirtualClock(self.timeline)
         self.store = Store()
@@ -52,10 +53,16 @@ class Simulation:
         if self.virtual:
             self.timeline.advance(self.timeline.now + seconds)
 
+    def note_stall(self, wall_s: float, cpu_s: float) -> None:
+        """So long it did not get to live; with little CPU time in it the machine was busy with something else."""
+        if wall_s > self.stall["wall_s"]:
+            self.stall = {"wall_s": round(wall_s, 3), "cpu_s": round(cpu_s, 3)}
+
     def report(self) -> dict[str, object]:
         """What happened so far."""
         return {
             "simulated": True,
+            "longest_stall": self.stall,
             **self.referee.summary(),
             "acts": self.fleet.acts,
             "versions": sorted({t.version for t in self.fleet.tablets.values()}),
