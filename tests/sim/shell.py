@@ -7,13 +7,14 @@
 from __future__ import annotations
 
 import json
-
-from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtctld import SHARD_SCRIPT
+import re
 
 from .store import Json
 from .vtctldclient import Done, Printed, Vtctldclient
 
 PROGRAM = "vtctldclient"
+COMMANDS = {"GetShard", "GetKeyspace", "GetTablets", "GetFullStatus", "ExecuteFetchAsDBA"}
+"""What the script runs; one that runs anything else is not known here."""
 
 
 def run(command: list[str], client: Vtctldclient, done: Done) -> None:
@@ -41,7 +42,8 @@ def _without_connection(words: list[str]) -> list[str]:
 
 def _script(script: str, parameters: list[str], client: Vtctldclient, done: Done) -> None:
     """The product's shard script; any other is an error: the simulation must not guess."""
-    if script != SHARD_SCRIPT or len(parameters) < 9 or parameters[8].rpartition("/")[2] != PROGRAM:
+    known = set(re.findall(r"\b(?:Get|ExecuteFetch)\w+", script)) == COMMANDS
+    if not known or len(parameters) < 9 or parameters[8].rpartition("/")[2] != PROGRAM:
         done(Printed("", "the simulated vtctld does not know this script\n", 2))
         return
     ShardScript(client, parameters[:8], done).run()
