@@ -50,7 +50,7 @@ MUTANTS = (
     _without_gate("shard_has_healthy_primary", "shard_has_healthy_primary"),
     _without_gate("no_foreign_drain", "no_foreign_drain"),
     _without_gate("no_other_tablet_away", "no_other_tablet_away"),
-    _without_gate("no_backup_or_restore", "itself is backed up"),
+    _without_gate("no_backup_or_restore", "no_backup_or_restore"),
     _without_gate("not_primary", "never_drained_or_evicted", "test_reparent.py"),
     _without_gate("serving_route_remains", "serving_route_remains"),
     _without_gate("enough_ackers_remain", "enough_ackers_remain"),
@@ -222,6 +222,8 @@ def killed_by(mutant: Mutant) -> str:
         )
     finally:
         path.write_text(whole, encoding="utf-8")
+    if done.returncode not in (0, 1):  # no test was run
+        raise RuntimeError(done.stdout[-2000:] + done.stderr[-2000:])
     failed = [text.split(" - ")[0] for text in done.stdout.splitlines() if text.startswith("FAILED ")]
     return failed[0].removeprefix("FAILED tests/behaviour/") if failed else ""
 
