@@ -191,8 +191,8 @@ class Vtctldclient:
             known = [(thread, now - since) for thread, since in tablet.mysqld.old_transactions]
             return [[thread, int(age)] for thread, age in sorted([*mine, *known], key=lambda row: -row[1])]
         if "schema_migrations" in sql or "_vt.vreplication" in sql:
-            migrations = [["migration", uuid, status, 0] for uuid, status in self.fleet.migrations]
-            return list(migrations) if "schema_migrations" in sql else []
+            rows: list[list[str | int]] = [["migration", uuid, status, 0] for uuid, status in self.fleet.migrations]
+            return rows if "schema_migrations" in sql else []
         if "processlist" in sql:
             return [list(row) for row in tablet.mysqld.sessions]
         raise CommandFailed(f"the simulated mysqld does not know: {sql[:100]}")
