@@ -260,7 +260,8 @@ class Session:
             case = replace(self.case(shard, owner, place), backup_running=said is not None and said.backup_running)
             last[:] = [case]
             unacked += bool(shard.canary)
-            if unacked >= CANARY_TRIES:
+            # No second try where too few are left to acknowledge: what is put back then must come back at once.
+            if unacked >= CANARY_TRIES or (unacked and gates.enough_ackers_remain(case).ok is False):
                 return Look(case)
             if shard.canary:
                 return Look(missing=gates.canary_write_is_acked(case).reason)

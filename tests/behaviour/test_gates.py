@@ -330,7 +330,7 @@ BEFORE_A_REPARENT = (
         "a schema migration runs",
         "no_migration_running",
         lambda r: r.simulation.fleet.migrations.append(("0f3c", "running")),
-        "OnlineDDL running",
+        "OnlineDDL: 0f3c running",
     ),
     Fault("record and type disagree", "shard_has_healthy_primary", _record_says_another, "by type"),
     Fault(

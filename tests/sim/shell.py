@@ -66,11 +66,16 @@ class ShardScript:
             self._block("durability", self._asked("GetKeyspace", self.keyspace))
         narrow = ["--keyspace", self.keyspace, "--shard", self.shard]
         listed = self._block("tablets", self._asked("GetTablets", "--format", "json", "--strict", *narrow))
+        waits = acks = False
         if "status" in self.what and not listed.code:
             for tablet in json.loads(listed.out):
                 if tablet.get("hostname"):
                     alias = _alias(tablet["alias"])
-                    self._block(alias, self._asked("GetFullStatus", alias))
+                    seen = self._block(alias, self._asked("GetFullStatus", alias)).out
+                    waits = waits or '"semi_sync_primary_status": true' in seen
+                    acks = acks or ('"semi_sync_replica_status": true' in seen and '_primary_status": true' not in seen)
+            if waits and not acks:
+                self.what = self.what.replace("canary", "")
         known = None if record.code else json.loads(record.out)["shard"].get("primary_alias")
         if known:
             self._ask_primary(_alias(known))

@@ -21,6 +21,7 @@ from .kubernetes import KubernetesClient
 
 # One exec for a whole shard: starting a process in a container costs more than all of these commands. Blocks begin with
 # a line "@@ NAME EXIT"; the program is "$@". Errors go to standard error, but for program_try: its block holds them too.
+# No canary is written where a primary waits for acks and nobody gives any: it would only delay what is to be put back.
 SHARD_SCRIPT = """
 program_run() { name=$1; shift; out=$("$@"); echo "@@ $name $?"; printf '%s\\n' "$out"; }
 program_try() { name=$1; shift; out=$("$@" 2>&1); code=$?; echo "@@ $name $code"; printf '%s\\n' "$out"; return "$code"; }
@@ -32,12 +33,15 @@ primary=$(in_one_line | sed -n 's/.*"primary_alias":{"cell":"\\([^"]*\\)","uid":
 case $what in *durability*) program_run durability "$@" --action-timeout 10s GetKeyspace "$keyspace";; esac
 program_run tablets "$@" --action-timeout 10s GetTablets --format json --strict --keyspace "$keyspace" --shard "$shard"
 case $what in *status*)
-  in_one_line | tr '{' '\\n' |
-  sed -n 's/^"cell":"\\([^"]*\\)","uid":\\([0-9]*\\)},"hostname":"[^"].*/\\1 \\2/p' |
-  while read -r cell uid; do
-    alias=$(printf '%s-%010d' "$cell" "$uid")
+  waits= acks=
+  for alias in $(in_one_line | tr '{' '\\n' |
+    sed -n 's/^"cell":"\\([^"]*\\)","uid":\\([0-9]*\\)},"hostname":"[^"].*/\\1 \\2/p' |
+    while read -r cell uid; do printf '%s-%010d ' "$cell" "$uid"; done)
+  do
     program_run "$alias" "$@" --action-timeout "$limit" GetFullStatus "$alias" </dev/null
-  done;;
+    case $(in_one_line) in *'"semi_sync_primary_status":true'*) waits=yes;; *'"semi_sync_replica_status":true'*) acks=yes;; esac
+  done
+  case $waits,$acks in yes,) what=$(printf '%s' "$what" | sed s/canary//);; esac;;
 esac
 [ -n "$primary" ] || exit 0
 primary=$(printf '%s-%010d' $primary)
@@ -315,7 +319,7 @@ def parse_work(blocks: dict[str, tuple[int, str]]) -> Work:
 
 def parse_canary(blocks: dict[str, tuple[int, str]]) -> str:
     """Why the canary write was not acknowledged, empty if it was."""
-    code, text = blocks.get("canary", (255, "none was written: the shard record names no primary"))
+    code, text = blocks.get("canary", (255, "none was written: no primary is known, or nobody would acknowledge it"))
     if code and "deadline" in text.lower():
         return f"not within {CANARY_TIMEOUT_S:g} s"
     return (text.rpartition("desc = ")[2].strip()[-200:] or "no answer") if code else ""

@@ -490,12 +490,25 @@ def test_the_script_writes_one_canary_on_the_primary_and_says_why_it_was_not_ack
     assert (tmp_path / "vtctldclient.sh.written").read_text().count("INSERT") == 1
 
 
+@pytest.mark.parametrize(("replica", "written"), [("false", False), ("true", True)])
+def test_no_canary_is_written_where_nobody_would_acknowledge_it(tmp_path: Path, replica: str, written: bool) -> None:
+    """It would hang for its whole time limit, and delay what must be put back now."""
+    code = VTCTLDCLIENT.replace("  *) echo", WRITES.lstrip("\n").replace("ANSWER", "echo '{}'"))
+    code = code.replace("""echo '{"server_uuid": "aaaa"}'""", """echo '{"semi_sync_primary_status": true}'""")
+    code = code.replace(
+        'echo "E1124 rpc error: code = Unavailable desc = no socket" >&2; exit 1',
+        f"""echo '{{"semi_sync_replica_status": {replica}}}'""",
+    )
+    canary = shell(tmp_path, code).shard_records("commerce", "-80", canary=True).canary
+    assert (canary == "", (tmp_path / "vtctldclient.sh.written").exists()) == (written, written)
+
+
 def test_the_script_writes_nothing_where_it_is_not_known_who_is_primary_or_nobody_asked(tmp_path: Path) -> None:
     code = VTCTLDCLIENT.replace("  *) echo", WRITES.lstrip("\n").replace("ANSWER", "echo '{}'"))
     assert shell(tmp_path, code).shard_records("commerce", "-80").canary is None
     none = code.replace(PRIMARY_ALIAS, "")
     canary = shell(tmp_path, none).shard_records("commerce", "-80", canary=True).canary
-    assert "names no primary" in str(canary)
+    assert "no primary is known" in str(canary)
     assert not (tmp_path / "vtctldclient.sh.written").exists()
 
 
