@@ -186,7 +186,8 @@ class Rig:
         assert self.clients.lost_writes() == []
         assert ledger.stale_reads == []
         if not errors:
-            assert ledger.without_open_transactions(self.simulation.fleet.reparents) == []
+            seen = ledger.without_open_transactions(self.simulation.fleet.reparents)
+            assert not seen, seen
 
     def assert_nothing_taken(self, uids: list[int] | None = None) -> None:
         """Nothing was evicted or reparented, and nobody is left DRAINED by us."""

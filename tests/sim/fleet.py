@@ -160,7 +160,9 @@ class Fleet:
             for _number in range(100):
                 primary.mysqld.write(None, self.timeline.now - 3600)
         for tablet in self.tablets.values():
-            if tablet.type != "PRIMARY":
+            if tablet.type == "PRIMARY":
+                self.fix_semi_sync(tablet)
+            else:
                 self.follow(tablet)
 
     # -- looking at it
