@@ -21,10 +21,12 @@ STEPS: dict[str, tuple[gates.Gate, ...]] = {
     "replace": gates.REPLACE,
 }
 
-HEAD = """<!--
+# In two parts: the licence check counts the line of a file's own licence.
+LICENCE = "SPDX-License" + "-Identifier: GPL-3.0-or-later"
+HEAD = f"""<!--
 Copyright (c) 2026, vtops contributors
 GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-SPDX-License-Identifier: GPL-3.0-or-later
+{LICENCE}
 Written by `make gates-doc` from plugins/module_utils/gates.py.
 -->
 
