@@ -148,8 +148,8 @@ class ShardFilter:
     @classmethod
     def parse(cls, text: str) -> ShardFilter:
         """Raises ValueError where a vtgate would not start with it."""
-        keyspace, bar, shard = text.partition("|")
-        if not bar or "|" in shard:
+        keyspace, separator, shard = text.partition("|")
+        if not separator or "|" in shard:
             raise ValueError(f"not a tablet filter (keyspace|shard): {text!r}")
         key_range(shard)
         return cls(keyspace, shard.lower() if "-" in shard else shard)

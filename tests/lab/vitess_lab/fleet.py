@@ -70,7 +70,7 @@ class Fleet:
         with self._stage("schema"):
             self._apply_schema()
         with self._stage("vtgates and vtorc"):
-            self._kubectl("delete", "pods", "--selector", layout.VTGATE_SELECTOR, "--grace-period", "1")
+            self._restart(layout.VTGATE_SELECTOR)
             self._cluster.apply(manifests.control(control, vtorc_replicas=1))
         self.wait_serving()
         self._annotate(WHOLE, "true")
@@ -131,6 +131,16 @@ class Fleet:
         self._kubectl("delete", "pods", "--selector", layout.TABLET_SELECTOR, "--grace-period", "1", timeout=180)
         for tablet in layout.TABLETS:
             run(["docker", "exec", tablet.node, "find", tablet.volume.path, "-mindepth", "1", "-delete"])
+
+    def _restart(self, selector: str) -> None:
+        """By uid: kubectl's own wait was seen to miss the end of a Pod whose successor has its name."""
+
+        def uids() -> set[str]:
+            return {pod["metadata"]["uid"] for pod in self._get("pods", "--selector", selector)["items"]}
+
+        old = uids()
+        self._kubectl("delete", "pods", "--selector", selector, "--grace-period", "1", "--wait=false")
+        wait_until("restart", lambda: "the old Pods are still there" if old & uids() else "", timeout=120, every=0.3)
 
     def _forget_shards(self) -> None:
         if self._vtctl("GetKeyspace", layout.KEYSPACE, check=False):
