@@ -48,7 +48,7 @@ class Held:
     """A request in the buffer."""
 
     again: Callable[[], None]
-    give_up: Callable[[str], None]
+    give_up: Callable[[str], object]
     timer: Planned | None = None
 
 
@@ -64,8 +64,8 @@ class Buffer:
     last_ms: int = 0
 
 
-Found = Callable[[Tablet], None]
-Failed = Callable[[Failure], None]
+Found = Callable[[Tablet], object]
+Failed = Callable[[Failure], object]
 
 
 class Vtgate:
