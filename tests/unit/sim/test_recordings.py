@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.vtops.vitess.plugins.module_utils.operations.tablet_drain import FOREIGN_SESSIONS
 from ansible_collections.vtops.vitess.tests.sim import shell
 from ansible_collections.vtops.vitess.tests.sim.layout import NAMESPACE, VtgatePlan, like_the_lab
 from ansible_collections.vtops.vitess.tests.sim.record import READS, VTGATE_VARS, VTTABLET_VARS
@@ -200,3 +201,11 @@ def test_nothing_of_a_machine_is_kept() -> None:
         text = path.read_text(encoding="utf-8")
         assert len(text) < 50_000
         assert not any(word in text for word in ("/root", "/home", "/work", "hostPath", "managedFields")), path
+
+
+def test_who_is_logged_in_is_read_where_performance_schema_is_off(version: str) -> None:
+    """There its processlist is empty, which would read as nobody."""
+    commands = recorded(version, "vtctldclient")
+    assert commands["performance_schema"]["out"]["rows"] == [[0, 0]]
+    assert commands["sessions"]["out"]["rows"]
+    assert "FROM information_schema.processlist" in FOREIGN_SESSIONS
