@@ -468,7 +468,9 @@ class Play:
                     if not crash.orphan:
                         self.rig.wire.trouble(".", cut=True, times=10**6)
 
-                self.rig.wire.trouble(CALLS[crash.call], skip=crash.nth - 1, after=crash.after, happens=dies)
+                self.rig.wire.trouble(
+                    CALLS[crash.call], skip=crash.nth - 1, after=crash.after, happens=dies, cut=not crash.orphan
+                )
             given = {**SHORT_WAITS, "accept_no_route": self.lonely, "executor": executor}
             if run.by_hand:
                 self._by_hand(run, given)

@@ -109,7 +109,12 @@ def test_whatever_happens_no_rule_is_broken_and_a_rerun_converges(schedule: Sche
 
 
 # Schedules that failed once, as they were printed.
-KEPT: dict[str, Schedule] = {}
+KEPT: dict[str, Schedule] = {
+    # The plan put what was in flight first, and no other was upgraded that the primary could have been moved to.
+    "the roll died before a drain that it had journalled, and the tablet was made primary": Schedule(
+        runs=(Run(crash=Crash("type")), Run(faults=(Fault("foreign reparent"),)))
+    ),
+}
 
 
 @pytest.mark.parametrize("name", KEPT)
