@@ -66,10 +66,14 @@ def step_for(shard: str, tablet: Tablet, wanted: Wanted, owner: Owner | None, in
 
 
 def ordered(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """Shard by shard; in a shard what is in flight, then RDONLY, REPLICA, PRIMARY; then by alias."""
+    """Shard by shard; in a shard what is in flight, then RDONLY, REPLICA, PRIMARY; then by alias.
+
+    One in flight that somebody made the primary meanwhile serves: it comes last like any, when there is one to hand over to.
+    """
 
     def key(step: Step) -> tuple[str, int, int, Alias]:
-        return (step.shard, 0 if step.action == "finish" else 1, ORDER.get(step.type, 0), step.alias)
+        first = step.action == "finish" and step.type != TabletType.PRIMARY
+        return (step.shard, 0 if first else 1, ORDER.get(step.type, 0), step.alias)
 
     return tuple(sorted(steps, key=key))
 

@@ -114,9 +114,11 @@ class Api:
         page = found[start : start + limit]
         meta: Json = {"resourceVersion": str(self.store.version)}
         if start + limit < len(found):
-            meta |= {"continue": str(start + limit), "remainingItemCount": len(found) - start - limit}
+            meta["continue"] = str(start + limit)
+            if not query.get("labelSelector"):
+                meta["remainingItemCount"] = len(found) - start - limit
         version, kind = KINDS[resource]
-        return {"apiVersion": version, "kind": f"{kind}List", "metadata": meta, "items": copy.deepcopy(page)}
+        return {"apiVersion": version, "kind": f"{kind}List", "metadata": meta, "items": [_item(each) for each in page]}
 
     # -- web pages through the Pod proxy
 
@@ -134,6 +136,14 @@ class Api:
         if page.startswith("/livequeryz"):
             return [{"Type": "stateless", "Query": text} for text in tablet.live_queries] or None
         return tablet_variables(tablet)
+
+
+def _item(item: Json) -> Json:
+    """As a list holds it: its kind is the list's, and a map that is empty is not there."""
+    shown = {key: copy.deepcopy(value) for key, value in item.items() if key not in ("apiVersion", "kind")}
+    if not shown["metadata"].get("annotations", True):
+        del shown["metadata"]["annotations"]
+    return shown
 
 
 def tablet_variables(tablet: Tablet) -> Json:

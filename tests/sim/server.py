@@ -26,7 +26,7 @@ from .kubernetes import Rejected
 from .mysql_wire import MysqlServer
 from .simulation import Simulation
 from .store import matches
-from .vtctldclient import Printed
+from .vtctldclient import Printed, failed
 from .vtgate import Vtgate
 
 LONGEST_COMMAND_S = 600.0
@@ -276,7 +276,7 @@ class Server:
             return self._cut(request)
         await channel.prepare(request)
         if trouble is not None and trouble.status:
-            printed = _failed(trouble)
+            printed = self._refused(trouble)
         else:
             printed = await self._settled(lambda done: shell.run(command, self.simulation.vtctldclient, done))
         with lock:
@@ -286,11 +286,15 @@ class Server:
                 self._cut(request)
                 return channel
         if late is not None and late.status:
-            printed = _failed(late)
+            printed = self._refused(late)
         out = printed.out.encode()
         if late is not None and late.cut_output is not None:
             out = out[: late.cut_output]
         return await self._print(channel, Printed(out.decode("utf-8", "replace"), printed.err, printed.code))
+
+    def _refused(self, trouble: Trouble) -> Printed:
+        """A command that vtctld refuses."""
+        return failed(trouble.message, self.simulation.layout.vtgates[0].version, trouble.status)
 
     async def _print(self, channel: web.WebSocketResponse, printed: Printed) -> web.StreamResponse:
         self.wire.bytes += len(printed.out) + len(printed.err)
@@ -402,8 +406,3 @@ class Server:
                 self.end()
                 return web.json_response({})
         return web.json_response({"error": f"no {what}"}, status=404)
-
-
-def _failed(trouble: Trouble) -> Printed:
-    """A command that vtctld refuses."""
-    return Printed("", f"E1124 main.go:62] rpc error: code = Unknown desc = {trouble.message}\n", trouble.status)

@@ -6,15 +6,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from .fleet import CommandFailed, Fleet, Tablet
+from .kubernetes import stamp
 from .mysqld import gtid_text
 from .store import Json
 
 CANARY_LIMIT_S = 1.5
+FILE = "FilePos/vt-bin.000001:157"
+SEMI_SYNC = (
+    "semi_sync_primary_enabled",
+    "semi_sync_replica_enabled",
+    "semi_sync_primary_status",
+    "semi_sync_replica_status",
+)
+STARTED = 1_789_990_000.0
 TYPES = ("UNKNOWN", "PRIMARY", "REPLICA", "RDONLY", "SPARE", "EXPERIMENTAL", "BACKUP", "RESTORE", "DRAINED")
 
 
@@ -30,9 +40,14 @@ class Printed:
 Done = Callable[[Printed], object]
 
 
-def failed(text: str) -> Printed:
-    """The command's own way to say that it failed."""
-    return Printed("", f"E1124 00:00:00.000000       1 main.go:62] rpc error: code = Unknown desc = {text}\n", 1)
+def failed(text: str, version: str = "23", code: int = 1) -> Printed:
+    """The command's own way to say that it failed: a log line, which is JSON from v24 on."""
+    said = f"rpc error: code = Unknown desc = {text}"
+    if int(version.partition(".")[0]) < 24:
+        return Printed("", f"E1124 00:00:00.000000       1 main.go:62] {said}\n", code)
+    source = {"function": "main.main", "file": "vitess.io/vitess/go/cmd/vtctldclient/main.go", "line": 63}
+    line = {"time": "2026-11-24T00:00:00.000000000Z", "level": "ERROR", "source": source, "msg": said}
+    return Printed("", json.dumps(line, separators=(",", ":")) + "\n", code)
 
 
 class Vtctldclient:
@@ -48,7 +63,11 @@ class Vtctldclient:
         try:
             self._run(options, arguments, done)
         except CommandFailed as error:
-            done(failed(str(error)))
+            done(self._failed(str(error)))
+
+    def _failed(self, text: str) -> Printed:
+        """vtctld is rolled with the vtgates, which are the first."""
+        return failed(text, self.fleet.layout.vtgates[0].version)
 
     def _run(self, options: dict[str, str], arguments: list[str], done: Done) -> None:
         fleet = self.fleet
@@ -61,8 +80,7 @@ class Vtctldclient:
                 done(Printed(_text(self._shard(name))))
             case ["GetKeyspace", name]:
                 self._keyspace(name)
-                policy = {"durability_policy": fleet.durability, "sidecar_db_name": "_vt"}
-                done(Printed(_text({"name": name, "keyspace": {"keyspace_type": "NORMAL", **policy}})))
+                done(Printed(_text({"name": name, "keyspace": _keyspace_record(fleet.durability)})))
             case ["GetFullStatus", alias]:
                 done(Printed(_text(self._full_status(fleet.needs(_full(alias))))))
             case ["ChangeTabletType", alias, kind]:
@@ -104,11 +122,16 @@ class Vtctldclient:
         if not record.primary:
             return {"keyspace": keyspace, "name": shard, "shard": {"primary_alias": None}}
         cell, _dash, uid = record.primary.rpartition("-")
-        known = {
+        known: Json = {
             "primary_alias": {"cell": cell, "uid": int(uid)},
             "primary_term_start_time": _time(record.term, text=True),
+            "key_range": _key_range(shard, whole=True),
+            "source_shards": [],
+            "tablet_controls": [],
+            "is_primary_serving": True,
+            "vtorc_state": None,
         }
-        return {"keyspace": keyspace, "name": shard, "shard": {**known, "is_primary_serving": True}}
+        return {"keyspace": keyspace, "name": shard, "shard": known}
 
     def _reparent(self, name: str, options: dict[str, str], done: Done) -> None:
         keyspace, _slash, shard = name.partition("/")
@@ -117,7 +140,7 @@ class Vtctldclient:
         wait_s = float(options.get("wait-replicas-timeout", "15s").removesuffix("s"))
         new = _full(options["new-primary"])
         self.fleet.planned_reparent(
-            shard, new, _full(expected), wait_s, lambda error: done(failed(error) if error else Printed())
+            shard, new, _full(expected), wait_s, lambda error: done(self._failed(error) if error else Printed())
         )
 
     def _canary(self, tablet: Tablet, done: Done) -> None:
@@ -131,8 +154,8 @@ class Vtctldclient:
 
         if not tablet.running or not tablet.mysqld.running:
             raise CommandFailed(f"connection error: dial tcp {tablet.hostname}:16000: connection refused")
-        self.fleet.write(tablet, None, lambda: once(Printed(_text({}))), lambda why: once(failed(why)))
-        self.fleet.timeline.after(CANARY_LIMIT_S, lambda: once(failed("context deadline exceeded")))
+        self.fleet.write(tablet, None, lambda: once(Printed(_text({}))), lambda why: once(self._failed(why)))
+        self.fleet.timeline.after(CANARY_LIMIT_S, lambda: once(self._failed("context deadline exceeded")))
 
     def _full_status(self, tablet: Tablet) -> Json:
         fleet, mysqld = self.fleet, tablet.mysqld
@@ -152,33 +175,54 @@ class Vtctldclient:
             replication = {
                 "position": position,
                 "replication_lag_seconds": 0 if unknown else int(lag),
-                "replication_lag_unknown": unknown,
                 "source_host": mysqld.source_host,
                 "source_port": 3306,
+                "connect_retry": 10,
+                "relay_log_position": position,
+                "file_position": FILE,
+                "relay_log_source_binlog_equivalent_position": FILE,
+                "source_server_id": source.uid,
                 "source_uuid": source.mysqld.uuid,
                 "io_state": 3 if io else 2 if mysqld.io else 1,
                 "last_io_error": mysqld.last_error,
                 "sql_state": 3 if mysqld.sql else 1,
                 "last_sql_error": "",
+                "relay_log_file_position": FILE,
+                "source_user": "vt_repl",
+                "sql_delay": 0,
                 "auto_position": True,
+                "using_gtid": False,
+                "has_replication_filters": False,
+                "ssl_allowed": True,
+                "replication_lag_unknown": unknown,
+                **dict.fromkeys(("backup_running", *SEMI_SYNC), False),
             }
         clients = sum(t.mysqld.semi_sync_replica and t.mysqld.source == tablet.alias for t in fleet.of(tablet.shard))
         return {
             "server_id": tablet.uid,
             "server_uuid": mysqld.uuid,
             "replication_status": replication,
-            "primary_status": {"position": position, "server_uuid": mysqld.uuid},
+            "primary_status": {"position": position, "file_position": FILE, "server_uuid": mysqld.uuid},
             "gtid_purged": "MySQL56/",
             "version": mysqld.version,
             "version_comment": "(simulated)",
             "read_only": mysqld.read_only,
-            "super_read_only": mysqld.read_only,
             "gtid_mode": "ON",
+            "binlog_format": "ROW",
+            "binlog_row_image": "FULL",
+            "log_bin_enabled": True,
+            "log_replica_updates": True,
             "semi_sync_primary_enabled": mysqld.semi_sync_primary,
             "semi_sync_replica_enabled": mysqld.semi_sync_replica,
             "semi_sync_primary_status": mysqld.semi_sync_primary,
             "semi_sync_replica_status": mysqld.semi_sync_replica and io,
             "semi_sync_primary_clients": clients if mysqld.semi_sync_primary else 0,
+            "semi_sync_primary_timeout": "1000000000000000000",
+            "semi_sync_wait_for_replica_count": 1,
+            "super_read_only": mysqld.read_only,
+            "replication_configuration": {"heartbeat_interval": 4, "replica_net_timeout": 8} if replication else None,
+            "disk_stalled": False,
+            "semi_sync_blocked": False,
             "tablet_type": tablet.type,
         }
 
@@ -225,17 +269,45 @@ def _record(tablet: Tablet, named: bool) -> Json:
         "port_map": {"grpc": 16000, "vt": 15000} if record.hostname else {},
         "keyspace": tablet.keyspace,
         "shard": tablet.shard,
+        "key_range": _key_range(tablet.shard, named),
         "type": record.type if named else TYPES.index(record.type),
+        "db_name_override": "",
+        "tags": {},
         "mysql_hostname": record.mysql_hostname,
         "mysql_port": 3306 if record.mysql_hostname else 0,
         "primary_term_start_time": _time(record.term, named),
+        "default_conn_collation": 255,
+        "tablet_start_time": _time(STARTED, named),
+        "tablet_shutdown_time": None if record.hostname else _time(STARTED, named),
     }
     return found if named else {key: value for key, value in found.items() if value not in (None, "", 0, {})}
 
 
+def _key_range(shard: str, whole: bool) -> Json | None:
+    """topodata.KeyRange, its bounds in base64; GetTablets leaves empty ones out, as it does everything that is empty."""
+    start, dash, end = shard.partition("-")
+    if not dash or not (start or end):
+        return None
+    bounds = {"start": base64.b64encode(bytes.fromhex(start)), "end": base64.b64encode(bytes.fromhex(end))}
+    return {name: value.decode() for name, value in bounds.items() if value or whole}
+
+
+def _keyspace_record(durability: str) -> Json:
+    return {
+        "keyspace_type": "NORMAL",
+        "base_keyspace": "",
+        "snapshot_time": None,
+        "durability_policy": durability,
+        "throttler_config": None,
+        "sidecar_db_name": "_vt",
+        "vtorc_state": None,
+        "query_throttler_config": None,
+    }
+
+
 def _line(tablet: Tablet) -> str:
     record = tablet.record
-    term = f"{record.term:.0f}" if record.term else "<null>"
+    term = stamp(record.term) if record.term else "<null>"
     address, mysql = f"{record.hostname}:15000", f"{record.mysql_hostname}:3306"
     if not record.hostname:
         address, mysql = ":0", ":0"

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from .timeline import Planned
 
 RETRIES = 2  # --retry-count
 BUFFER_SIZE = 1000
+EVICTED = ("BufferFull", "ContextDone", "WindowExceeded")
+SKIPPED = ("BufferFull", "Disabled", "LastFailoverTooRecent", "LastReparentTooRecent", "Shutdown")
 HIGH_LAG_S = 30.0  # --discovery-low-replication-lag
 
 
@@ -317,20 +320,26 @@ class Vtgate:
             "BufferSize": BUFFER_SIZE,
             "BufferRequestsBuffered": {**none, **self.counters["Buffered"]},
             "BufferRequestsDrained": {**none, **self.counters["Drained"]},
-            "BufferRequestsEvicted": dict(self.counters["Evicted"]),
-            "BufferRequestsSkipped": dict(self.counters["Skipped"]),
+            "BufferRequestsEvicted": self._by_reason("Evicted", EVICTED),
+            "BufferRequestsSkipped": self._by_reason("Skipped", SKIPPED),
             "BufferLastFailoverDurationMs": {self._key(s): b.last_ms for s, b in self.buffers.items()},
         }
 
+    def _by_reason(self, name: str, reasons: tuple[str, ...]) -> dict[str, int]:
+        """A counter of every shard and reason, 0 before the first."""
+        none = {self._key(shard, reason): 0 for shard in self.fleet.shards for reason in reasons}
+        return {**none, **self.counters[name]}
+
     def tablet_rows(self, like: str = "") -> list[tuple[str, ...]]:
-        """SHOW VITESS_TABLETS, sorted as vtgate sorts it."""
+        """SHOW VITESS_TABLETS, sorted as vtgate sorts it; LIKE is about the host name alone."""
         rows = []
+        pattern = re.compile(re.escape(like).replace("%", ".*").replace("_", "."))
         for row in self.shown():
             tablet = self.fleet.tablets[row.alias]
             term = _rfc3339(row.term) if row.type == "PRIMARY" and row.term else ""
             state = "SERVING" if row.serving else "NOT_SERVING"
             shown = (tablet.cell, tablet.keyspace, tablet.shard, row.type, state, row.alias, row.hostname, term)
-            if not like or any(like.strip("%") in cell for cell in shown):
+            if not like or pattern.fullmatch(row.hostname):
                 rows.append(shown)
         order = {"PRIMARY": 0, "REPLICA": 1, "RDONLY": 2}
         return sorted(rows, key=lambda r: (r[0], r[1], r[2], order.get(r[3], 3), r[5]))

@@ -47,6 +47,12 @@ def test_what_is_in_flight_comes_first_even_before_rdonly() -> None:
     assert uids(ordered(steps)) == [2, 1, 3]
 
 
+def test_what_is_in_flight_and_was_made_the_primary_meanwhile_comes_last() -> None:
+    """Before the others it could be handed over to nobody: a primary is never moved to a tablet that is not upgraded."""
+    steps = [a_step(1, TabletType.PRIMARY, "finish"), a_step(2), a_step(3, TabletType.DRAINED, "finish")]
+    assert uids(ordered(steps)) == [3, 2, 1]
+
+
 def test_one_shard_comes_after_the_other() -> None:
     steps = [
         a_step(1, TabletType.PRIMARY, shard="commerce/-80"),

@@ -246,7 +246,24 @@ class Vtctld:
 
 def in_its_own_words(errors: str) -> str:
     """What vtctldclient said, without the log line's head and gRPC's wrapping."""
-    return LOG_HEAD.sub("", errors).strip()
+    return LOG_HEAD.sub("", _messages(errors)).strip()
+
+
+def _logged(line: str) -> str | None:
+    """The message of a log line in JSON (v24 and later); None for any other line."""
+    if not line.startswith('{"time":'):
+        return None
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return str(entry["msg"]) if "level" in entry and "msg" in entry else None
+
+
+def _messages(text: str) -> str:
+    """Each log line in JSON as the message that it holds."""
+    said = [(_logged(line), line) for line in text.splitlines()]
+    return "\n".join(line if message is None else message for message, line in said)
 
 
 def parse_blocks(out: str) -> dict[str, tuple[int, str]]:
@@ -303,7 +320,9 @@ def parse_work(blocks: dict[str, tuple[int, str]]) -> Work:
         if code and name in blocks and NO_SUCH_TABLE in text:
             continue
         if code:
-            return Work(error=text.strip()[-200:])
+            return Work(error=in_its_own_words(text)[-200:])
+        # A warning beside the answer is JSON too: taken for it, nothing would be under way.
+        text = "\n".join(line for line in text.splitlines() if _logged(line) is None)
         try:
             answer, _end = json.JSONDecoder().raw_decode(text, max(0, text.find("{")))
         except ValueError:
@@ -322,14 +341,14 @@ def parse_canary(blocks: dict[str, tuple[int, str]]) -> str:
     code, text = blocks.get("canary", (255, "none was written: no primary is known, or nobody would acknowledge it"))
     if code and "deadline" in text.lower():
         return f"not within {CANARY_TIMEOUT_S:g} s"
-    return (text.rpartition("desc = ")[2].strip()[-200:] or "no answer") if code else ""
+    return (_messages(text).rpartition("desc = ")[2].strip()[-200:] or "no answer") if code else ""
 
 
 def _why(errors: str, tablet: Tablet) -> str:
     """The error line that is most likely this tablet's."""
     if not tablet.hostname:
         return "the tablet is shut down"
-    lines = [line for line in errors.splitlines() if "desc = " in line or str(tablet.alias) in line]
+    lines = [line for line in _messages(errors).splitlines() if "desc = " in line or str(tablet.alias) in line]
     return (lines[-1].rpartition("desc = ")[2] if lines else errors.strip())[-200:] or "no answer"
 
 

@@ -20,6 +20,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtctld import
     in_its_own_words,
     parse_alias,
     parse_blocks,
+    parse_canary,
     parse_full_status,
     parse_rows,
     parse_shard_records,
@@ -566,9 +567,33 @@ def test_a_missing_durability_policy_is_refused_where_it_was_asked_for() -> None
             "node doesn't exist: tablets/x",
         ),
         ("rpc error: code = Unavailable desc = connection refused", "connection refused"),
+        (
+            (
+                '{"time":"2026-11-24T04:57:15.16Z","level":"ERROR","source":{"file":"main.go","line":63},'
+                '"msg":"rpc error: code = Unknown desc = node doesn\'t exist: tablets/x"}'
+            ),
+            "node doesn't exist: tablets/x",
+        ),
+        ('{"time":"2026', '{"time":"2026'),
         ("W1124 02:56:53.681446 1 a.go:1] slow\nsomething else", "slow\nsomething else"),
         ("no head", "no head"),
     ],
 )
 def test_an_operator_reads_what_vtctldclient_said_and_not_where_it_logged_it(said: str, plain: str) -> None:
     assert in_its_own_words(said) == plain
+
+
+WARNING = '{"time":"2026-11-24T04:57:15.16Z","level":"WARN","source":{"file":"a.go","line":1},"msg":"slow"}'
+
+
+def test_a_warning_in_json_beside_the_answer_hides_no_migration() -> None:
+    """v24 logs JSON on standard error, which this block holds too; taken for the answer it would say that nothing runs."""
+    answer = '{"rows": [["migration", "0f3c", "running", "0"]]}'
+    work = parse_work({"work": (0, f"{WARNING}\n{answer}")})
+    assert [migration.uuid for migration in work.migrations] == ["0f3c"]
+
+
+def test_what_fails_in_v24_is_said_in_its_own_words() -> None:
+    error = WARNING.replace("WARN", "ERROR").replace("slow", "rpc error: code = Unknown desc = no socket")
+    assert parse_work({"work": (1, error), "migrations": (1, error), "switches": (1, error)}).error == "no socket"
+    assert parse_canary({"canary": (1, error)}) == "no socket"
