@@ -20,6 +20,9 @@ from ..gtid import GtidSet
 from ..session import Session, describe
 from ..waiting import Look
 
+# How long what was read of a shard counts while the vtgates learn. Nothing is taken away on it: the next step reads afresh.
+PROOF_KEPT_S = 15.0
+
 
 def argument_spec() -> dict[str, Any]:
     """Options of the module."""
@@ -170,30 +173,50 @@ def catch_up_problem(session: Session, shard: Shard, tablet: Tablet, original: T
 def _wait_routes(session: Session, shard: Shard, original: TabletType) -> tuple[Shard, Tablet]:
     """Every vtgate that should see it shows it SERVING at its address and nowhere else; it acks if it should.
 
-    The vtgates are asked often, the whole shard only when they agree: a vtgate learns a new address by polling the topology.
+    The vtgates are asked often, since they learn a new address by polling the topology. The shard itself is read while they
+    learn, so that nobody waits for its proof when the last one has learned; that the Pod is still the same is asked then.
     """
-    before = shard.tablet(session.alias)
-    expected = replace(before, type=original) if before is not None else None
+    proved: list[tuple[Shard, Tablet]] = []
+
+    def prove() -> str:
+        """What topology, Pod and mysqlds still lack; nothing where that was seen a moment ago."""
+        if proved and session.clock.monotonic() - proved[0][0].read_started <= PROOF_KEPT_S:
+            return ""
+        proved.clear()
+        now, tablet = session.read(vtgates=False)
+        missing = [*away_reasons(now, tablet)] if tablet.type == original else [f"its type is {tablet.type}"]
+        missing += _ack_problem(now, tablet)
+        if not missing:
+            proved.append((now, tablet))
+        return "; ".join(missing)
 
     def look() -> Look[tuple[Shard, Tablet]]:
-        if expected is not None:
-            views = of_tablets(session.cluster.views(), shard.tablets)
-            missing = list(not_routed_reasons(replace(shard, vtgates=views), expected))
-            missing += [f"{view.name}: {view.error}" for view in views if view.error]
-            if missing:
-                return Look(missing="; ".join(missing))
-        now, tablet = session.read()
-        missing = list(away_reasons(now, tablet)) if tablet.type == original else [f"its type is {tablet.type}"]
+        views = of_tablets(session.cluster.views(), shard.tablets)
+        problem = prove()
+        if problem:
+            return Look(missing=problem)
+        now, tablet = replace(proved[0][0], vtgates=views), proved[0][1]
+        missing = list(not_routed_reasons(now, tablet))
         verdict = gates.every_vtgate_answers(session.case(now, None))
         if not verdict.ok:
             missing.append(verdict.reason)
-        missing += _ack_problem(now, tablet)
+        if not missing and not _same_pod(session, tablet):
+            proved.clear()
+            missing.append("its Pod changed in the same moment")
         return Look(missing="; ".join(missing)) if missing else Look((now, tablet))
 
     found: tuple[Shard, Tablet] = session.until(
         look, "every vtgate to route to it", session.params["route_timeout"], every_s=0.3
     )
     return found
+
+
+def _same_pod(session: Session, tablet: Tablet) -> bool:
+    """Whether the Pod that was proved is still there and Ready."""
+    pod = session.cluster.pod(tablet.pod.namespace, tablet.pod.name) if tablet.pod else None
+    return (
+        pod is not None and tablet.pod is not None and pod.uid == tablet.pod.uid and pod.ready and not pod.terminating
+    )
 
 
 def _soak(session: Session) -> None:
