@@ -71,6 +71,11 @@ class Session:
         self.claim: Claim | None = None
         self._journal: Journal = {}
         self._held_before = False
+        self._located_at: str | None = (
+            None  # version of the shard's Lease as locate() saw it; None where somebody else held it
+        )
+        self._read_under_claim = False
+        self.must_look_again = False  # what was looked at may be another holder's doing: run the operation from its top
         self.keyspace = ""
         self.shard_name = ""
         self.state = UNCHANGED
@@ -140,7 +145,11 @@ class Session:
             ) from error
         state = self.claims.read(self.lease_name)
         self._journal = state.journal if state else {}
-        self._held_before = state is not None and state.identity == self.claims.holder.identity
+        self.must_look_again, self.state = False, UNCHANGED
+        if self.claim is None:
+            self._held_before = state is not None and state.identity == self.claims.holder.identity
+            free = state is None or self._held_before or not state.identity
+            self._located_at = (state.resource_version if state else "") if free else None
 
     @property
     def lease_name(self) -> str:
@@ -166,6 +175,7 @@ class Session:
         self, mysqlds: bool = True, vtgates: bool = True, work: bool = False, canary: bool = False
     ) -> tuple[Shard, Tablet]:
         """The shard now, and this tablet in it."""
+        self._read_under_claim = self.claim is not None or self._held_before
         shard = self.cluster.read_shard(self.keyspace, self.shard_name, mysqlds, vtgates, work, canary)
         tablet = shard.tablet(self.alias)
         if tablet is None:
@@ -285,7 +295,7 @@ class Session:
     def still_good(self, case: Case, canary: bool = True) -> bool:
         """Whether a case may be decided on without another read: it is fresh, and was read (and a canary written) under the claim."""
         fresh = gates.evidence_is_fresh(replace(case, now=self.clock.monotonic())).ok is True
-        return self._held_before and fresh and (case.shard.canary is not None or not canary)
+        return self._read_under_claim and fresh and (case.shard.canary is not None or not canary)
 
     # -- deciding
 
@@ -302,10 +312,14 @@ class Session:
     # -- holding
 
     def hold(self) -> Claim:
-        """Hold the shard's claim: take it, wait for it as long as the caller allows, or take it over from a dead holder."""
+        """Hold the shard's claim: take it, wait for it as long as the caller allows, or take it over from a dead holder.
+
+        Where somebody else held it since locate(), the caller must look again: what that one still did was not seen.
+        """
         if self.claim is None:
             self.claim = self.claims.take(self.lease_name, self.waiter, self.params["claim_wait"], self._fence)
             self.waiter.tick = self.claim.tick
+            self.must_look_again = self.claim.taken_at != self._located_at
         return self.claim
 
     def _fence(self, transition: int) -> None:

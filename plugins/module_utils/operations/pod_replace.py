@@ -53,6 +53,8 @@ def run(session: Session) -> dict[str, Any]:
                 True, before, {**before, "pod_uid": None, "revision": wanted.revision if wanted else None}
             )
         claim = session.hold()
+        if session.must_look_again:
+            return run(session)
         if not removed:
             if session.alias in session.drained_by_us:
                 session.state = f"it is DRAINED (was {entry.original_type})"

@@ -66,6 +66,8 @@ def run(session: Session) -> dict[str, Any]:
         if session.params["_check_mode"]:
             return session.result(True, before, after)
         claim = session.hold()
+        if session.must_look_again:
+            return run(session)
         keyspace_claim = session.claims.take(
             labels.keyspace_lease(session.keyspace), session.waiter, session.params["keyspace_wait"]
         )

@@ -55,6 +55,8 @@ def run(session: Session) -> dict[str, Any]:
             if session.params["_check_mode"]:
                 return session.result(False, before, before)
             session.hold()
+            if session.must_look_again:
+                return run(session)
             if pod is not None and not pod.terminating and not session.removal_intended:
                 _wait_idle(session, pod, entry.original_type)
             if session.entry.steps["drain"][1] is None:
@@ -67,6 +69,8 @@ def run(session: Session) -> dict[str, Any]:
         if pod is None:
             raise session.failure("its Pod was not found", gate="owner_is_supported")
         claim = session.hold()
+        if session.must_look_again:
+            return run(session)
         session.cluster.label_volume(pod, session.alias)
         with session.phases.phase("wait for transactions"):
             waited = _wait_transactions(session, pod)
