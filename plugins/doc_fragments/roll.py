@@ -34,7 +34,7 @@ options:
     description: Revision of the owner (StatefulSet updateRevision) that the tablet must run. Without it, what the owner's spec says now.
     type: str
   wanted_since:
-    description: Instead of a revision, an RFC 3339 time; a Pod created before it is to be replaced.
+    description: Instead of a revision, an RFC 3339 time; a Pod created before it is to be replaced. A time that is yet to come is refused.
     type: str
   max_lag:
     description: Replication lag in seconds up to which a tablet counts as a route for clients and as caught up.

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from functools import partial
 from typing import TypeVar
 
@@ -23,9 +23,12 @@ from .errors import EdgeError, Refused, Unreachable
 from .fleet import Alias, Mysqld, Pod, Shard, Tablet, Vtgate
 from .owners import Owner, stateful_set_refusal, unsupported
 from .place import Ground, Node, Place, Resources, Term
+from .timestamps import parse_timestamp
 from .waiting import Clock
 
 T = TypeVar("T")
+# kubernetes/apiserver pkg/endpoints/handlers/responsewriters/errors.go
+FORBIDDEN = re.compile(r'cannot (\w+) resource "([\w/]+)" in API group "[^"]*"(?: in the namespace "([^"]+)")?')
 VTGATES_AT_ONCE = 16
 NODES_KEPT_S = 1.0
 
@@ -376,14 +379,6 @@ def _trouble(status: Json) -> str:
     return ""
 
 
-def parse_timestamp(text: str) -> float:
-    """RFC 3339 in seconds since the epoch, UTC where it names no offset; 0 for an empty text. Raises ValueError."""
-    if not text:
-        return 0.0
-    at = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()
-
-
 def parse_stateful_set(item: Json) -> Owner:
     """From apps/v1."""
     meta, spec, status = item["metadata"], item["spec"], item.get("status") or {}
@@ -403,7 +398,10 @@ def parse_stateful_set(item: Json) -> Owner:
 
 
 def explain(error: EdgeError) -> str:
-    """An edge's error for an operator: a refusal by RBAC already names the verb."""
+    """An edge's error for an operator; of a refusal by RBAC first the verb, as its own text may be cut off before that."""
     if isinstance(error, Refused) and error.status in (401, 403):
+        if match := FORBIDDEN.search(str(error)):
+            where = f"in namespace {match[3]}" if match[3] else "cluster-wide"
+            return f"not allowed: {match[1]} {match[2]} {where}: {error}"
         return f"not allowed: {error}"
     return str(error)

@@ -14,7 +14,7 @@ from typing import Any
 
 from . import advice, gates, labels
 from .claim import Claim, ClaimHeld, ClaimLost, Claims, Entry, Holder, Journal
-from .cluster import Cluster, explain, in_parallel, parse_timestamp
+from .cluster import Cluster, explain, in_parallel
 from .errors import EdgeError, OutcomeUnknown, Refused, StepFailure
 from .executor import Process
 from .fleet import Alias, Pod, Shard, Tablet, TabletType
@@ -200,9 +200,9 @@ class Session:
         """What this tablet must be: as the caller says, else as the journal froze it, else what the owner's spec says now."""
         if self.params.get("wanted_since"):
             try:
-                return Wanted(since=parse_timestamp(self.params["wanted_since"]))
+                return Wanted.created_after(self.params["wanted_since"], self.clock.time())
             except ValueError as error:
-                raise self.failure(f"wanted_since is no RFC 3339 time: {self.params['wanted_since']}") from error
+                raise self.failure(str(error), next_command="correct wanted_since, then run the same again") from error
         if self.params.get("wanted_revision"):
             return Wanted(revision=self.params["wanted_revision"])
         if self.entry.in_flight and self.entry.wanted:

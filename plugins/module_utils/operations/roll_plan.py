@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import gates, plan
 from ..arguments import cluster_spec
-from ..cluster import Cluster, parse_timestamp
+from ..cluster import Cluster
 from ..durability import POLICIES
 from ..fleet import Alias, Shard, TabletType
 from ..options import aliases
@@ -51,13 +51,13 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     if not params["tablets"]:
         raise plan.Unfit("the selection is empty: no host of the play is a tablet (check --limit and the inventory)")
     chosen = aliases(params["tablets"])
+    since = Wanted.created_after(params["wanted_since"], clock.time()) if params["wanted_since"] else None
     fleet = {member.alias: member for member in read_fleet(cluster)}
     unknown = sorted(chosen - set(fleet))
     if unknown:
         raise plan.Unfit(f"the topology has no tablet {', '.join(map(str, unknown))}")
     shards = {_shard_of(fleet[alias]) for alias in chosen}
     concerned = {alias: member for alias, member in fleet.items() if _shard_of(member) in shards}
-    since = Wanted(since=parse_timestamp(params["wanted_since"])) if params["wanted_since"] else None
     steps = {alias: _step(member, since) for alias, member in concerned.items()}
     whole: dict[str, tuple[plan.Step, ...]] = {}
     for step in steps.values():

@@ -345,6 +345,22 @@ def test_wanted_by_time_takes_a_pod_that_was_created_later_whatever_its_revision
     assert world.run("pod_replace", wanted_since=since)["changed"] is False
 
 
+@pytest.mark.parametrize("operation", ["tablet_drain", "pod_replace"])
+def test_a_time_that_is_yet_to_come_takes_no_tablet(operation: str) -> None:
+    world = World()
+    with pytest.raises(StepFailure, match=r"wanted_since .* is yet to come") as failure:
+        world.run(operation, wanted_since=stamp(world.clock.time() + 3600))
+    assert failure.value.next_command == "correct wanted_since, then run the same again"
+    assert world.calls == []
+
+
+def test_a_pod_that_is_too_old_is_named_with_a_time_that_people_read(world: World) -> None:
+    since = stamp(world.clock.time())
+    world.stop_s = 0.0
+    with pytest.raises(StepFailure, match=f"wanted is created after {since}"):
+        world.run("pod_replace", wanted_since=since)
+
+
 def test_a_time_that_is_none_is_refused(world: World) -> None:
     with pytest.raises(StepFailure, match="wanted_since is no RFC 3339 time: yesterday"):
         world.run("pod_replace", wanted_since="yesterday")
