@@ -189,7 +189,7 @@ class Session:
         entry, scope = self.entry, self.cluster.scope
         if not entry.pod_name:
             return None
-        namespaces = (entry.pod_namespace,) if entry.pod_namespace else scope.tablet_namespaces or (scope.namespace,)
+        namespaces = (entry.pod_namespace,) if entry.pod_namespace else scope.namespaces_of_tablets
         found = [pod for pod in (self.cluster.pod(namespace, entry.pod_name) for namespace in namespaces) if pod]
         found = [pod for pod in found if pod.alias in (None, self.alias)]
         if len(found) > 1:
@@ -243,11 +243,12 @@ class Session:
             place=place,
         )
 
-    def fresh_case(self, canary: bool = True) -> Case:
+    def fresh_case(self, canary: bool = True, rights: bool = False) -> Case:
         """Read shard, owner and place; again, for a bounded time, where the reading took so long that its beginning is void as evidence.
 
         Again, too, while something is under way that is over in seconds (not in check mode). What comes back after that
         time is as it was seen last, and its gate says so. A canary is written only under the claim, and never in check mode.
+        rights: also ask what Kubernetes lets us write.
         """
         unacked = 0
         last: list[Case] = []
@@ -256,18 +257,25 @@ class Session:
             nonlocal unacked
             shard, tablet = self.read(work=True, canary=canary and self._may_write)
             pod = self.pod_of(tablet)
-            owner = place = said = None
+            owner = place = said = granted = None
             if pod is not None:
-                reads: list[Callable[[], Any]] = [
-                    partial(self.cluster.owner_of, pod),
-                    partial(self.cluster.ground_for, pod),
-                ]
+                reads: dict[str, Callable[[], Any]] = {
+                    "owner": partial(self.cluster.owner_of, pod),
+                    "ground": partial(self.cluster.ground_for, pod),
+                }
                 # After the eviction was intended its vttablet may be gone; who it is was proved before.
                 if tablet.pod is not None and tablet.pod.ready and not self.removal_intended:
-                    reads.append(partial(self.cluster.confirm_identity, tablet))
-                owner, ground, said = [*in_parallel(reads), None][:3]
-                place = self.cluster.place_on(ground, pod, owner)
-            case = replace(self.case(shard, owner, place), backup_running=said is not None and said.backup_running)
+                    reads["said"] = partial(self.cluster.confirm_identity, tablet)
+                if rights:
+                    reads["granted"] = partial(self.cluster.rights_to_write, pod)
+                found = dict(zip(reads, in_parallel(list(reads.values())), strict=True))
+                owner, said, granted = found["owner"], found.get("said"), found.get("granted")
+                place = self.cluster.place_on(found["ground"], pod, found["owner"])
+            case = replace(
+                self.case(shard, owner, place),
+                backup_running=said is not None and said.backup_running,
+                rights=granted,
+            )
             last[:] = [case]
             unacked += bool(shard.canary)
             # No second try where too few are left to acknowledge: what is put back then must come back at once.
@@ -283,10 +291,10 @@ class Session:
             return Look(missing=under_way) if under_way else Look(case)
 
         try:
-            found: Case = self.until(look, "a shard that can be acted on", FRESH_WITHIN_S)
+            seen: Case = self.until(look, "a shard that can be acted on", FRESH_WITHIN_S)
         except WaitTimeout:
             return last[0]
-        return found
+        return seen
 
     @property
     def _may_write(self) -> bool:

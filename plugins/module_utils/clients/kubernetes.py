@@ -157,6 +157,10 @@ class KubernetesClient:
         """PATCH (merge)."""
         return self.request("PATCH", path, body=body, content_type="application/merge-patch+json")
 
+    def review(self, body: Json) -> Json:
+        """Ask the authorizers about ourselves; nothing is written, although it is a POST."""
+        return self.request("POST", f"/apis/authorization.k8s.io/v1/{body['kind'].lower()}s", body=body)
+
     # -- Pods
 
     def pods(self, namespace: str, selector: str) -> list[Json]:

@@ -45,7 +45,7 @@ def run(session: Session) -> dict[str, Any]:
         session.locate()
         entry = session.entry
         with session.phases.phase("look"):
-            case = session.fresh_case(canary=not entry.in_flight)
+            case = session.fresh_case(canary=not entry.in_flight, rights=True)
         tablet, pod = case.tablet, session.pod_of(case.tablet)
         before = describe(tablet, pod)
         if entry.in_flight and pod is not None and entry.pod_uid and pod.uid != entry.pod_uid:
@@ -75,7 +75,7 @@ def run(session: Session) -> dict[str, Any]:
         with session.phases.phase("wait for transactions"):
             waited = _wait_transactions(session, pod)
         with session.phases.phase("gates"):
-            case = case if session.still_good(case) else session.fresh_case()
+            case = case if session.still_good(case) else session.fresh_case(rights=True)
             session.require(gates.DRAIN, case, acting=True)
         tablet, pod = case.tablet, case.tablet.pod
         if pod is None or tablet.mysqld is None or case.wanted is None:
