@@ -60,6 +60,7 @@ MUTANTS = (
     _without_gate("spec_is_as_planned", "spec_is_as_planned"),
     _without_gate("version_step_is_allowed", "version_step_is_allowed"),
     _without_gate("new_pod_has_a_place", "new_pod_has_a_place"),
+    _without_gate("rights_are_granted", "rights_are_granted"),
     _without_gate("drained_by_this_roll", "drained_by_this_roll"),
     _without_gate("candidate_is_fit", "candidate_is_fit"),
     _without_gate("buffering_covers_reparent", "buffering_covers_reparent"),

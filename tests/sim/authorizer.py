@@ -33,13 +33,14 @@ class Authorizer:
     """Everything is allowed until that is narrowed.
 
     granted: the only rights there are. forbidden: verb and resource. lists_rules: whether its list of rules is whole, as it
-    is with RBAC; a webhook's is not.
+    is with RBAC; a webhook's is not. used: what was done or tried.
     """
 
     def __init__(self) -> None:
         self.granted: set[Grant] | None = None
         self.forbidden: set[tuple[str, str]] = set()
         self.lists_rules = True
+        self.used: set[Grant] = set()
 
     def allows(self, verb: str, resource: str, namespaced: bool) -> bool:
         """One question."""
@@ -49,6 +50,7 @@ class Authorizer:
 
     def check(self, verb: str, resource: str, namespaced: bool, name: str) -> None:
         """Raises Rejected (403), in the API server's words."""
+        self.used.add((verb, resource, namespaced))
         if self.allows(verb, resource, namespaced):
             return
         plain = resource.partition("/")[0]

@@ -212,6 +212,16 @@ def test_a_budget_that_holds_the_eviction_for_a_while_is_waited_for(world: World
     assert world.acts == [EVICTION] * 5
 
 
+def test_an_eviction_that_is_forbidden_names_the_verb_and_sends_nobody_to_look_at_budgets(world: World) -> None:
+    text = 'pods is forbidden: User "ci" cannot create resource "pods/eviction" in API group "" in the namespace "vitess"'
+    world.fail("eviction", Refused(text, 403))
+    with pytest.raises(StepFailure, match="not allowed: create pods/eviction in namespace vitess") as failure:
+        world.run("pod_replace")
+    assert failure.value.gate == "eviction"
+    assert failure.value.next_command == "kubectl -n vitess auth can-i create pods --subresource=eviction"
+    assert world.tablet(REPLICA).type == "REPLICA"
+
+
 def test_a_budget_that_holds_it_for_ever_is_named_and_the_tablet_is_put_back(world: World) -> None:
     world.fail("eviction", Refused("Cannot evict pod: disruption budget commerce needs 2", 429), times=999)
     with pytest.raises(StepFailure) as failure:
