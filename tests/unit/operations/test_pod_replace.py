@@ -213,7 +213,9 @@ def test_a_budget_that_holds_the_eviction_for_a_while_is_waited_for(world: World
 
 
 def test_an_eviction_that_is_forbidden_names_the_verb_and_sends_nobody_to_look_at_budgets(world: World) -> None:
-    text = 'pods is forbidden: User "ci" cannot create resource "pods/eviction" in API group "" in the namespace "vitess"'
+    text = (
+        'pods is forbidden: User "ci" cannot create resource "pods/eviction" in API group "" in the namespace "vitess"'
+    )
     world.fail("eviction", Refused(text, 403))
     with pytest.raises(StepFailure, match="not allowed: create pods/eviction in namespace vitess") as failure:
         world.run("pod_replace")
