@@ -11,6 +11,7 @@ import json
 import re
 from typing import Any
 
+from .authorizer import OF_METHOD, Authorizer
 from .fleet import POOLS, Fleet, Tablet
 from .kubernetes import Kubernetes, Rejected
 from .layout import NAMESPACE
@@ -21,6 +22,7 @@ PATH = re.compile(
     r"/(?:api/v1|apis/(?P<group>[\w.]+)/v1)(?:/namespaces/(?P<namespace>[\w-]+))?/(?P<resource>[a-z]+)"
     r"(?:/(?P<name>[\w.-]+)(?P<rest>/[a-z]+)?)?"
 )
+REVIEW = re.compile(r"/apis/authorization\.k8s\.io/v1/(selfsubject(?:rules|access)reviews)")
 PROXY = re.compile(r"/api/v1/namespaces/[\w-]+/pods/(?P<pod>[\w.-]+?)(?::(?P<port>\d+))?/proxy(?P<page>/.*)")
 
 
@@ -30,10 +32,14 @@ class Api:
     def __init__(self, store: Store, kubernetes: Kubernetes, fleet: Fleet, vtgates: dict[str, Vtgate]) -> None:
         self.store, self.kubernetes, self.fleet, self.vtgates = store, kubernetes, fleet, vtgates
         self.largest_page = 500
+        self.authorizer = Authorizer()
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
         """The JSON of an answer. Raises Rejected."""
+        if match := REVIEW.fullmatch(path):
+            return self.authorizer.review(match[1], body)
         if match := PROXY.fullmatch(path):
+            self.authorizer.check("get", "pods/proxy", True, match["pod"])
             return self._page_of(match["pod"], match["page"])
         match = PATH.fullmatch(path)
         if match is None or match["resource"] not in KINDS:
@@ -45,6 +51,8 @@ class Api:
                 if name
                 else Rejected(403, "Forbidden", f"{resource} is forbidden")
             )
+        verb = OF_METHOD.get(method) or ("get" if name else "list")
+        self.authorizer.check(verb, resource + (match["rest"] or ""), match["namespace"] is not None, name or "")
         if match["rest"] == "/eviction" and method == "POST":
             self.kubernetes.evict(name, body)
             return status(201, "Success")

@@ -13,11 +13,12 @@ from typing import Any
 from .. import labels
 from ..arguments import cluster_spec
 from ..claim import Entry, LeaseState, parse_lease
-from ..cluster import Cluster, parse_timestamp
+from ..cluster import Cluster
 from ..fleet import Alias, Pod, Tablet
 from ..identity import is_at
 from ..owners import Owner, Wanted
 from ..session import describe
+from ..waiting import Clock
 
 
 def argument_spec() -> dict[str, Any]:
@@ -57,7 +58,7 @@ class Member:
         return goal is not None and goal.met_by(self.pod) and not self.in_flight
 
 
-def run(params: dict[str, Any], cluster: Cluster) -> dict[str, Any]:
+def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any]:
     """One topology read, one Pod list, one read per owner and one of the claims, whatever the fleet's size. Raises EdgeError, ValueError."""
     wanted = frozenset(Alias.parse(text) for text in params["tablets"])
     keyspaces = params["keyspaces"]
@@ -71,7 +72,7 @@ def run(params: dict[str, Any], cluster: Cluster) -> dict[str, Any]:
         raise ValueError(f"the topology has no tablet {', '.join(str(a) for a in sorted(missing))}")
     goal: Wanted | None = None
     if params["wanted_since"]:
-        goal = Wanted(since=parse_timestamp(params["wanted_since"]))
+        goal = Wanted.created_after(params["wanted_since"], clock.time())
     elif params["wanted_revision"]:
         goal = Wanted(revision=params["wanted_revision"])
     return {"changed": False, "tablets": [_shown(member, goal) for member in chosen]}

@@ -12,11 +12,12 @@ from typing import Any
 
 from .. import gates, plan
 from ..arguments import cluster_spec
-from ..cluster import Cluster, parse_timestamp
+from ..cluster import Cluster
 from ..durability import POLICIES
 from ..fleet import Alias, Shard, TabletType
 from ..options import aliases
 from ..owners import Wanted
+from ..rights import Granted
 from ..waiting import Clock
 from .fleet_info import Member, read_fleet
 
@@ -27,6 +28,7 @@ PREFLIGHT: tuple[gates.Gate, ...] = (
     gates.version_step_is_allowed,
     gates.new_pod_has_a_place,
 )
+FLEET_PREFLIGHT: tuple[gates.Gate, ...] = (gates.rights_are_granted,)
 SHARD_PREFLIGHT: tuple[gates.Gate, ...] = (
     gates.every_vtgate_answers,
     gates.shard_has_healthy_primary,
@@ -51,13 +53,13 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     if not params["tablets"]:
         raise plan.Unfit("the selection is empty: no host of the play is a tablet (check --limit and the inventory)")
     chosen = aliases(params["tablets"])
+    since = Wanted.created_after(params["wanted_since"], clock.time()) if params["wanted_since"] else None
     fleet = {member.alias: member for member in read_fleet(cluster)}
     unknown = sorted(chosen - set(fleet))
     if unknown:
         raise plan.Unfit(f"the topology has no tablet {', '.join(map(str, unknown))}")
     shards = {_shard_of(fleet[alias]) for alias in chosen}
     concerned = {alias: member for alias, member in fleet.items() if _shard_of(member) in shards}
-    since = Wanted(since=parse_timestamp(params["wanted_since"])) if params["wanted_since"] else None
     steps = {alias: _step(member, since) for alias, member in concerned.items()}
     whole: dict[str, tuple[plan.Step, ...]] = {}
     for step in steps.values():
@@ -69,7 +71,12 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
         views = list(
             pool.map(lambda key: cluster.read_shard(*key), sorted({_shard_of(fleet[alias]) for alias in todo}))
         )
-    problems = [problem for view in views for problem in _problems(view, concerned, todo, params, cluster, clock)]
+    granted = cluster.rights_of_roll() if todo else None
+    problems = [
+        problem
+        for number, view in enumerate(views)
+        for problem in _problems(view, concerned, todo, params, cluster, clock, None if number else granted)
+    ]
     if problems:
         raise plan.Unfit("; ".join(problems))
     return {
@@ -112,8 +119,12 @@ def _problems(
     params: dict[str, Any],
     cluster: Cluster,
     clock: Clock,
+    granted: Granted | None,
 ) -> list[str]:
-    """What no waiting mends: of the shard, of its arithmetic, of each tablet that is to be replaced."""
+    """What no waiting mends: of the shard, of its arithmetic, of each tablet that is to be replaced.
+
+    granted: what Kubernetes lets us do, with the first shard only.
+    """
     in_flight = {a: m.entry.original_type for a, m in fleet.items() if m.entry is not None and m.in_flight}
     mine = [fleet[tablet.alias] for tablet in view.tablets if tablet.alias in todo]
     accepted = aliases(params["accept_no_route"])
@@ -130,9 +141,12 @@ def _problems(
             drained_by_us=in_flight,
             accept_drained=aliases(params["accept_drained"]),
             accept_no_route=accepted,
+            rights=granted,
         )
         resuming = any(tablet.alias in in_flight for tablet in view.tablets)
         which = PREFLIGHT + (SHARD_PREFLIGHT if number == 0 and not resuming else ())
+        if number == 0 and granted is not None:
+            which = FLEET_PREFLIGHT + which
         found += [
             f"{member.alias}: {verdict.gate}: {verdict.reason}" for verdict in gates.red(gates.evaluate(which, case))
         ]

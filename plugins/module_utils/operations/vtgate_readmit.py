@@ -65,6 +65,8 @@ def run(session: Session) -> dict[str, Any]:
                 canaries = _canaries(session, shard, tablet)
             return session.result(False, before, before, held=False, canary_reads=canaries)
         claim = session.hold()
+        if session.must_look_again:
+            return run(session)
         if not mine:
             entry = Entry(
                 original_type=original,
