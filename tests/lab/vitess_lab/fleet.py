@@ -173,7 +173,9 @@ class Fleet:
     def _tell_of(self, pod: str) -> None:
         say(f"{pod}:")
         asked = [("describe", "pod", pod)]
-        asked += [("logs", pod, "--all-containers", "--prefix", "--tail", "15", *which) for which in ((), ("--previous",))]
+        asked += [
+            ("logs", pod, "--all-containers", "--prefix", "--tail", "15", *which) for which in ((), ("--previous",))
+        ]
         for question in asked:
             lines = self._kubectl(*question, check=False).splitlines()
             say("\n".join(f"  {line}" for line in lines[-60:]))
