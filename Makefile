@@ -102,7 +102,7 @@ behaviour: venv ## every rule broken on purpose, on the simulated fleet: docs/sa
 	pytest tests/behaviour
 
 .PHONY: behaviour-playbook
-behaviour-playbook: venv ## the real ansible-playbook killed by four signals at three steps, on the simulated fleet
+behaviour-playbook: venv ## the real ansible-playbook on the simulated fleet: four signals at three steps, hooks, the README's inventory
 	pytest tests/behaviour_playbook
 
 .PHONY: demo

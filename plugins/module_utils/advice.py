@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .fleet import Alias, Shard
+
 
 @dataclass(frozen=True)
 class Where:
@@ -25,6 +27,9 @@ class Where:
 TABLETS = "vtctldclient GetTablets --keyspace {keyspace} --shard {shard}"
 REPLICATION = "vtctldclient ShardReplicationPositions {keyspace}/{shard}"
 VTGATES = "kubectl -n {namespace} get pods -l {vtgate_selector}"
+PODS_SOUGHT = "correct tablet_selector or tablet_namespaces"
+LOG_IN = "correct login_user and login_password"
+ROUTES = "mysql at each vtgate: SHOW VITESS_TABLETS"
 OWNERS = "kubectl -n {namespace} get statefulsets -o wide"
 CLAIM = "kubectl -n {namespace} get lease {lease} -o yaml"
 READMIT = "ansible localhost -m vtops.vitess.vtgate_readmit -a 'namespace={namespace} tablet={alias}'"
@@ -59,13 +64,28 @@ LOOKS: dict[str, str] = {
     "rights_are_granted": "kubectl -n {namespace} auth can-i --list",
     "claim": CLAIM,
     "reparent": "vtctldclient GetShard {keyspace}/{shard}",
+    "caught_up": "vtctldclient GetFullStatus {alias}",
+    "routes": ROUTES,
+    "every_vtgate_agrees": ROUTES,
     "soak": TABLETS,
 }
+# The first that are red where the options find no Pod at all.
+OF_PODS = ("shard_has_healthy_primary", "no_other_tablet_away", "owner_is_supported")
 
 
 def look(gate: str | None, where: Where) -> str:
     """The command that shows what is wrong; for what no gate names, the shard. Short: it shares one line with the reason."""
     return LOOKS.get(gate or "", TABLETS).format(**vars(where))
+
+
+def option_to_correct(gate: str, shard: Shard, alias: Alias) -> str:
+    """What to correct where a gate is red because of an option of ours and not of the fleet; empty where it is not."""
+    if gate == "every_vtgate_answers" and any(vtgate.denied for vtgate in shard.live_vtgates):
+        return LOG_IN
+    podless = {tablet.alias for tablet in shard.tablets if tablet.pod is None}
+    if gate in OF_PODS and len(podless) == len(shard.tablets):
+        return PODS_SOUGHT
+    return PODS_SOUGHT if gate == "owner_is_supported" and alias in podless else ""
 
 
 def resume(step: str, manual: bool, where: Where) -> str:

@@ -334,16 +334,12 @@ class Cluster:
                     {"metadata": {"annotations": {labels.TABLET: str(alias), labels.TOPOLOGY: self.scope.namespace}}},
                 )
 
-    def confirm_identity(self, tablet: Tablet) -> VttabletVars:
-        """Ask the vttablet in the Pod who it is: an address is only a hint (design section 5). Raises EdgeError."""
-        if tablet.pod is None:
-            raise EdgeError(
-                f"no Pod was found for {tablet.alias} (address {tablet.hostname or 'blank'}): check tablet_selector and tablet_namespaces"
-            )
-        said = self.vttablet.vars(tablet.pod)
+    def confirm_identity(self, tablet: Tablet, pod: Pod) -> VttabletVars:
+        """Ask the vttablet in the tablet's Pod who it is: an address is only a hint (design section 5). Raises EdgeError."""
+        said = self.vttablet.vars(pod)
         if said.alias != tablet.alias:
             raise EdgeError(
-                f"Pod {tablet.pod.name} at {tablet.hostname} says that it is {said.alias or 'no tablet'}, not {tablet.alias}"
+                f"Pod {pod.name} at {tablet.hostname} says that it is {said.alias or 'no tablet'}, not {tablet.alias}"
             )
         return said
 

@@ -191,13 +191,14 @@ class VtgateSettings:
 
 @dataclass(frozen=True)
 class Vtgate:
-    """One vtgate process and its own view of a shard. error is set where it could not be asked."""
+    """One vtgate process and its own view of a shard. error is set where it could not be asked, denied where it refused the log-in."""
 
     name: str
     routes: tuple[Route, ...] = ()
     settings: VtgateSettings = field(default_factory=VtgateSettings)
     version: str = ""
     error: str = ""
+    denied: bool = False
     terminating: bool = False
 
     def routes_to(self, alias: Alias) -> tuple[Route, ...]:

@@ -193,7 +193,11 @@ def every_vtgate_answers(case: Case) -> Verdict:
             "",
         )
     skipped = [vtgate.name for vtgate in case.shard.vtgates if vtgate.terminating]
-    problems = [f"{vtgate.name}: {vtgate.error}" for vtgate in live if vtgate.error]
+    problems = [
+        f"{vtgate.name}: {vtgate.error}{' (check login_user, login_password)' if vtgate.denied else ''}"
+        for vtgate in live
+        if vtgate.error
+    ]
     return _verdict(
         every_vtgate_answers,
         problems,
@@ -322,7 +326,11 @@ def passes_by_itself(case: Case) -> str:
 def owner_is_supported(case: Case) -> Verdict:
     """The Pod's owner is one that this collection knows how to drive (design rule 5)."""
     if case.owner is None:
-        return _verdict(owner_is_supported, "the tablet's Pod and its owner were not found", "")
+        return _verdict(
+            owner_is_supported,
+            "the tablet's Pod and its owner were not found (by tablet_selector in tablet_namespaces)",
+            "",
+        )
     return _verdict(owner_is_supported, case.owner.refusal, f"{case.owner.kind} {case.owner.name}")
 
 

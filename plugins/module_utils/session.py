@@ -265,7 +265,7 @@ class Session:
                 }
                 # After the eviction was intended its vttablet may be gone; who it is was proved before.
                 if tablet.pod is not None and tablet.pod.ready and not self.removal_intended:
-                    reads["said"] = partial(self.cluster.confirm_identity, tablet)
+                    reads["said"] = partial(self.cluster.confirm_identity, tablet, tablet.pod)
                 if rights:
                     reads["granted"] = partial(self.cluster.rights_to_write, pod)
                 found = dict(zip(reads, in_parallel(list(reads.values())), strict=True))
@@ -315,7 +315,8 @@ class Session:
             # What is red beside old evidence, such as a canary that hangs, is why the read took so long.
             bad = tuple(sorted(bad, key=lambda v: v.gate == gates.evidence_is_fresh.__name__))
             more = f" (and {len(bad) - 1} more: {', '.join(v.gate for v in bad[1:])})" if len(bad) > 1 else ""
-            raise self.failure(f"{bad[0].reason}{more}", gate=bad[0].gate, state=state)
+            hint = advice.option_to_correct(bad[0].gate, case.shard, self.alias)
+            raise self.failure(f"{bad[0].reason}{more}", gate=bad[0].gate, next_command=hint, state=state)
 
     # -- holding
 
@@ -384,9 +385,16 @@ class Session:
         taken = tuple((self.step, p["phase"], p["started"], p["seconds"]) for p in self.phases.taken)
         self.held.did(self.alias, replace(self.entry, phases=self.entry.phases + taken), step, finished)
 
-    def until(self, look: Callable[[], Look[Any]], what: str, timeout_s: float, every_s: float = 0.2) -> Any:
-        """Wait, renewing the claim and telling the operator."""
-        return self.waiter.until(look, what, timeout_s, every_s)
+    def until(
+        self, look: Callable[[], Look[Any]], what: str, timeout_s: float, every_s: float = 0.2, gate: str | None = None
+    ) -> Any:
+        """Wait, renewing the claim and telling the operator. Raises WaitTimeout at the bound, StepFailure where that has a gate's name."""
+        try:
+            return self.waiter.until(look, what, timeout_s, every_s)
+        except WaitTimeout as error:
+            if gate is None:
+                raise
+            raise self.failure(str(error), gate=gate) from error
 
     # -- results
 

@@ -69,6 +69,14 @@ def table(rolls: dict[str, dict[str, Any]], errors_by_kind: dict[str, dict[str, 
     return "\n".join(lines)
 
 
+def blindness(rolls: dict[str, dict[str, Any]]) -> str:
+    """Why the witness' word is worth nothing here: a roll that trusts Pod Ready takes tablets of a shard together, and it must say so."""
+    naive = rolls.get("naive")
+    if naive is None or naive["most_away_per_shard"] > 1:
+        return ""
+    return f"the witness saw at most {naive['most_away_per_shard']} tablet of a shard away in the naive roll: it sees nothing"
+
+
 def _line(title: str, values: list[Any]) -> str:
     return f"| {title} | " + " | ".join(_cell(value) for value in values) + " |"
 

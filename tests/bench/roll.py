@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.kind.harness import OUT, TOP, Lab, watched
 
-from .figures import figures, table, waits_of
+from .figures import blindness, figures, table, waits_of
 
 OLD, NEW = "23.0.3", "24.0.2"
 RESULT = TOP / "build/bench/roll.json"
@@ -67,7 +67,7 @@ def measure(lab: Lab, name: str, roll: Callable[[Lab], None], rate: float) -> di
 
 
 def main() -> int:
-    """Measure, print the table, write it down."""
+    """Measure, print the table, write it down. Exit code 1 where the witness did not see what the naive roll did."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--rate", type=float, default=25.0, help="requests/s per kind and vtgate")
     options.add_argument("--only", choices=["naive", "vtops"])
@@ -77,6 +77,9 @@ def main() -> int:
     rolls = {name: measure(lab, name, roll, chosen.rate) for name, roll in ways.items() if chosen.only in (None, name)}
     text = table(rolls, {name: errors_by_kind(name) for name in rolls})
     print(text)
+    if problem := blindness(rolls):
+        print(problem, file=sys.stderr)
+        return 1
     if not chosen.only:
         RESULT.parent.mkdir(parents=True, exist_ok=True)
         RESULT.write_text(json.dumps(rolls, indent=2) + "\n")

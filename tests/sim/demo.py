@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from ansible_collections.vtops.vitess.tests.kind.demo import story
+from ansible_collections.vtops.vitess.tests.kind.demo import harmed, story
 from ansible_collections.vtops.vitess.tests.kind.harness import OUT, Played, watched
 
 from .lab import SimulatedLab
@@ -76,11 +76,7 @@ def main() -> int:
         )
     print(f"the same command again: exit code {again}, changed={changed}")
     print(f"all of it took {time.monotonic() - started:.0f} s")
-    on_replicas = ledger.probe["errors_by_kind"].get("replica_transaction", 0)
-    print(f"of the errors {on_replicas} are transactions on a replica that was drained under them (docs/operating.md)")
-    errors = ledger.probe["errors"] - on_replicas
-    failed = code or again or changed or errors or ledger.witness["most_away_per_shard"] > 1
-    return int(bool(failed))
+    return int(bool(code or again or changed or harmed(ledger)))
 
 
 if __name__ == "__main__":

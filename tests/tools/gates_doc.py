@@ -34,8 +34,11 @@ Written by `make gates-doc` from plugins/module_utils/gates.py.
 
 What must hold before a tablet is reparented away from, drained or replaced. Each is one pure function; the acting module
 evaluates all gates of its step in its own process right before the act, and the first that is red stops the roll and is
-named in the failure. What cannot be read is red. `vtgate_readmit` has none: bringing back is never stopped.
-[Operating](operating.md) says what to do about each.
+named in the failure. What cannot be read is red. [Operating](operating.md) says what to do about each.
+
+Bringing back is not held up by these: `vtgate_readmit` waits for what it must prove, and refuses only a tablet that would
+serve wrong data: DRAINED by somebody else (`no_foreign_drain`, accepted by `accept_drained`), with errant GTIDs
+(`no_errant_gtid`), or on a volume that lacks what it had when it left (`position_contained`).
 
 *plan* is what `roll_plan` looks at before the first tablet is touched. *Accepted by* is the option that passes a gate for
 the tablets that it names, by alias; no other gate can be passed.

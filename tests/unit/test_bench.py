@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.vtops.vitess.tests.bench.figures import KEYS, figures, table, waits_of
+from ansible_collections.vtops.vitess.tests.bench.figures import KEYS, blindness, figures, table, waits_of
 
 PROBE = {
     "requests": 73200,
@@ -41,3 +41,10 @@ def test_the_table_says_of_which_kind_the_errors_are() -> None:
     found = figures(PROBE, WITNESS, 310.0, 6.0, 6)
     lines = table({"naive": found, "vtops": found}, {"naive": {"read": 1236}, "vtops": {"replica_transaction": 3}})
     assert "| errors | 3 | 3 |\n| - read | 1,236 | 0 |\n| - replica_transaction | 0 | 3 |\n" in lines
+
+
+def test_a_witness_that_sees_no_two_tablets_away_in_the_naive_roll_fails_the_benchmark() -> None:
+    vtops = {"most_away_per_shard": 1}
+    assert "sees nothing" in blindness({"naive": {"most_away_per_shard": 1}, "vtops": vtops})
+    assert blindness({"naive": {"most_away_per_shard": 3}, "vtops": vtops}) == ""
+    assert blindness({"vtops": vtops}) == ""

@@ -356,10 +356,11 @@ def test_the_identity_is_what_the_vttablet_says_and_not_its_address() -> None:
     cluster = world.cluster()
     tablet = cluster.read_shard("commerce", "-80", vtgates=False).tablet(REPLICA)
     assert tablet is not None
-    cluster.confirm_identity(tablet)
+    assert tablet.pod is not None
+    cluster.confirm_identity(tablet, tablet.pod)
     world.tablet(REPLICA).pod, world.tablet(SIBLING).pod = world.tablet(SIBLING).pod, world.tablet(REPLICA).pod
     with pytest.raises(EdgeError, match="says that it is zone1-0000000103, not zone1-0000000102"):
-        cluster.confirm_identity(tablet)
+        cluster.confirm_identity(tablet, tablet.pod)
 
 
 def test_a_volume_claim_is_named_once() -> None:

@@ -28,6 +28,9 @@ except ImportError:
     PYMYSQL_IMPORT_ERROR = traceback.format_exc()
 
 
+ACCESS_DENIED = 1045  # MySQL's ER_ACCESS_DENIED_ERROR
+
+
 @dataclass(frozen=True)
 class Login:
     """How to log in to a vtgate; names as in community.mysql."""
@@ -153,7 +156,9 @@ class VtgateClient:
                 page = self.variables()
                 self._settings, self._version = parse_settings(flags_of(page)), str(page.get("BuildVersion") or "")
         except (EdgeError, ValueError) as error:
-            return replace(base, error=str(error))
+            # Whoever shows it names the vtgate.
+            said = str(error).removeprefix(f"{self.endpoint.name}: ")
+            return replace(base, error=said, denied=isinstance(error, Refused) and error.status == ACCESS_DENIED)
         return replace(base, routes=routes, settings=self._settings, version=self._version)
 
     def variables(self) -> dict[str, Any]:

@@ -270,7 +270,11 @@ def _wait_agreed(session: Session, candidate: Alias) -> Shard:
         return Look(missing="; ".join(missing)) if missing else Look(shard)
 
     found: Shard = session.until(
-        look, f"every vtgate to serve the new primary {candidate}", session.params["agree_timeout"], every_s=0.5
+        look,
+        f"every vtgate to serve the new primary {candidate}",
+        session.params["agree_timeout"],
+        every_s=0.5,
+        gate="every_vtgate_agrees",
     )
     return found
 

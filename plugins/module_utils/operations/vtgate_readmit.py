@@ -89,6 +89,7 @@ def run(session: Session) -> dict[str, Any]:
             shard, tablet = _wait_routes(session, shard, original)
         with session.phases.phase("canary"):
             canaries = _canaries(session, shard, tablet)
+        session.state = f"it is {original} again and serves"
         if session.params["soak"] > 0:
             with session.phases.phase("soak"):
                 _soak(session)
@@ -129,7 +130,7 @@ def _wait_caught_up(
         return Look(missing=missing) if missing else Look((shard, tablet))
 
     found: tuple[Shard, Tablet] = session.until(
-        look, "replication to catch up", session.params["catch_up_timeout"], every_s=1.0
+        look, "replication to catch up", session.params["catch_up_timeout"], every_s=1.0, gate="caught_up"
     )
     return found
 
@@ -208,7 +209,7 @@ def _wait_routes(session: Session, shard: Shard, original: TabletType) -> tuple[
         return Look(missing="; ".join(missing)) if missing else Look((now, tablet))
 
     found: tuple[Shard, Tablet] = session.until(
-        look, "every vtgate to route to it", session.params["route_timeout"], every_s=0.3
+        look, "every vtgate to route to it", session.params["route_timeout"], every_s=0.3, gate="routes"
     )
     return found
 

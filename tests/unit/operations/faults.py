@@ -27,6 +27,7 @@ class Fault:
     params: dict[str, Any] = field(default_factory=dict)
     first: str = ""  # the gate that is named first where this one is never red alone
     in_check_mode: bool = True  # whether it is seen without a write
+    corrects: str = ""  # the next command where an option of ours is wrong and not the fleet
 
     def is_named_by(self, failure: StepFailure) -> bool:
         """Whether the failure names the gate, and says why."""
@@ -117,10 +118,16 @@ ANY_ACT = (
     Fault(
         "every_vtgate_answers",
         "one is down",
-        "vtgate-1: vtgate-1: connection refused",
+        "vtgate-1: connection refused",
         _set(lambda w: w.vtgates[1], down=True),
     ),
-    Fault("every_vtgate_answers", "credentials refused", "Access denied", _set(lambda w: w.vtgates[0], denies=True)),
+    Fault(
+        "every_vtgate_answers",
+        "credentials refused",
+        "(check login_user, login_password)",
+        _set(lambda w: w.vtgates[0], denies=True),
+        corrects="correct login_user and login_password",
+    ),
     Fault("every_vtgate_answers", "none is found", "no vtgate was found", _no_vtgate),
     Fault(
         "shard_has_healthy_primary",

@@ -320,6 +320,8 @@ def test_a_reparent_that_not_everybody_agrees_on_is_a_failure_that_names_who(
     with pytest.raises(StepFailure) as failure:
         run(world, agree_timeout=2.0)
     assert missing in failure.value.reason
+    assert failure.value.gate == "every_vtgate_agrees"
+    assert failure.value.next_command == "mysql at each vtgate: SHOW VITESS_TABLETS"
     assert failure.value.state == "zone1-0000000102 was made primary; not every vtgate was seen to agree"
 
 

@@ -226,6 +226,8 @@ def test_a_tablet_that_does_not_catch_up_stays_out(breaks: Callable[[FakeTablet]
     with pytest.raises(StepFailure) as failure:
         world.run("vtgate_readmit", catch_up_timeout=3.0)
     assert missing in failure.value.reason
+    assert failure.value.gate == "caught_up"
+    assert failure.value.next_command == "vtctldclient GetFullStatus zone1-0000000102"
     assert world.acts == []
     assert world.journal[REPLICA].in_flight
 
@@ -263,6 +265,8 @@ def test_one_vtgate_that_never_sees_it_is_a_bounded_wait_that_names_it(
     with pytest.raises(StepFailure) as failure:
         world.run("vtgate_readmit", route_timeout=3.0)
     assert missing in failure.value.reason
+    assert failure.value.gate == "routes"
+    assert failure.value.next_command == "mysql at each vtgate: SHOW VITESS_TABLETS"
     assert failure.value.state == "it is REPLICA again, not every vtgate was seen to route to it"
     assert world.journal[REPLICA].in_flight
 
