@@ -88,7 +88,11 @@ options:
     type: str
     default: ''
   login_ca_cert:
-    description: CA file that vtgate's certificate is checked with; given it or O(login_client_cert), the connection is encrypted.
+    description:
+      - CA file that vtgate's certificate is checked with.
+      - Any of this, O(login_client_cert), O(login_server_name) and O(login_check_hostname=true) makes the connection encrypted; a vtgate
+        that offers no TLS is then refused. The certificate is verified unless O(login_client_cert) is the only one, with this machine's
+        CAs where no file is given.
     type: path
   login_client_cert:
     description: Client certificate for vtgate.
@@ -97,8 +101,13 @@ options:
     description: Key of the client certificate for vtgate.
     type: path
   login_check_hostname:
-    description: Whether vtgate's certificate must name the host.
+    description: Whether a verified certificate must name the vtgate, see O(login_server_name). Without a word it must.
     type: bool
+  login_server_name:
+    description:
+      - Name that vtgate's certificate must have. Without it, the host that is connected to, which for a vtgate that is reached by
+        port-forward is its Pod's name.
+    type: str
   vtctld_selector:
     description: Label selector of the vtctld Pods; C(vtctldclient) runs in a Ready one.
     type: str

@@ -43,6 +43,7 @@ def cluster_spec() -> dict[str, Any]:
         "login_client_cert": {"type": "path"},
         "login_client_key": {"type": "path", "no_log": False},
         "login_check_hostname": {"type": "bool"},
+        "login_server_name": {"type": "str"},
         "vtctld_selector": {"type": "str", "default": labels.DEFAULT_VTCTLD_SELECTOR},
         "vtctldclient": {
             "type": "list",

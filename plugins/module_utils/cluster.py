@@ -16,8 +16,9 @@ from typing import TypeVar
 
 from . import identity, labels, place
 from .clients.kubernetes import Json, KubernetesClient
+from .clients.login import Login
 from .clients.vtctld import Vtctld
-from .clients.vtgate import Endpoint, Login, VtgateClient
+from .clients.vtgate import Endpoint, VtgateClient
 from .clients.vttablet import Vttablet, VttabletVars, alias_of_command_line, parse_flags
 from .errors import EdgeError, Refused, Unreachable
 from .fleet import Alias, Mysqld, Pod, Shard, Tablet, Vtgate

@@ -11,8 +11,8 @@ import sys
 from typing import Any
 
 from .clients.kubernetes import KUBERNETES_IMPORT_ERROR, Access, KubernetesClient
+from .clients.login import PYMYSQL_IMPORT_ERROR, login_from
 from .clients.vtctld import ExecTransport, LocalTransport, Vtctld
-from .clients.vtgate import PYMYSQL_IMPORT_ERROR, Login
 from .clients.vttablet import Vttablet
 from .cluster import Cluster, Scope, find_vtctld
 from .fleet import Alias
@@ -48,6 +48,7 @@ def access(params: dict[str, Any]) -> Access:
 
 def connect(params: dict[str, Any], clock: Clock) -> Cluster:
     """The cluster that the options name. Raises EdgeError where it cannot be reached."""
+    login = login_from(params)
     kube = KubernetesClient(access(params))
     program = [*params["vtctldclient"], *params["vtctldclient_args"]]
     if params["vtctldclient_local"]:
@@ -64,14 +65,6 @@ def connect(params: dict[str, Any], clock: Clock) -> Cluster:
         vtgate_addresses=tuple(params["vtgate_addresses"]),
         vtgate_port=params["vtgate_port"],
         vtgate_web_port=params["vtgate_web_port"],
-    )
-    login = Login(
-        user=params["login_user"],
-        password=params["login_password"],
-        ca_cert=params["login_ca_cert"],
-        client_cert=params["login_client_cert"],
-        client_key=params["login_client_key"],
-        check_hostname=params["login_check_hostname"],
     )
     return Cluster(kube, vtctld, Vttablet(kube, params["vttablet_web_port"]), scope, login, clock)
 

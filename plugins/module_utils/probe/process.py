@@ -17,11 +17,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..clients.login import Login
 from .ancestry import Process, alive, process
 from .ledger import Ledger, Request, entries
 from .load import Load, Settings, Stop
 from .summary import Reparent, Summary, summarise
-from .vtgate import Dialler, Layout, Login, ProbeError, Target, look_at, rows_found
+from .vtgate import Dialler, Layout, ProbeError, Target, look_at, rows_found
 
 STATE_FILE = "probe.json"
 TICK = 5.0

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.vtops.vitess.plugins.module_utils.clients.login import Login
 from ansible_collections.vtops.vitess.plugins.module_utils.probe import process as probe
 from ansible_collections.vtops.vitess.plugins.module_utils.probe.ancestry import process
 from ansible_collections.vtops.vitess.plugins.module_utils.probe.load import Settings
@@ -25,7 +26,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.probe.process import 
     stop,
     summary,
 )
-from ansible_collections.vtops.vitess.plugins.module_utils.probe.vtgate import Layout, Login, ProbeError, Target
+from ansible_collections.vtops.vitess.plugins.module_utils.probe.vtgate import Layout, ProbeError, Target
 
 TARGETS = (Target("a", "192.0.2.1", 3306),)
 
