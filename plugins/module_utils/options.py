@@ -10,7 +10,8 @@ import platform
 import sys
 from typing import Any
 
-from .clients.kubernetes import KUBERNETES_IMPORT_ERROR, Access, KubernetesClient
+from .clients.access import Access
+from .clients.kubernetes import KUBERNETES_IMPORT_ERROR, KubernetesClient
 from .clients.login import PYMYSQL_IMPORT_ERROR, login_from
 from .clients.vtctld import ExecTransport, LocalTransport, Vtctld
 from .clients.vttablet import Vttablet
@@ -39,10 +40,17 @@ def access(params: dict[str, Any]) -> Access:
         context=params["context"],
         host=params["host"],
         api_key=params["api_key"],
+        username=params["username"],
+        password=params["password"],
         ca_cert=params["ca_cert"],
         client_cert=params["client_cert"],
         client_key=params["client_key"],
         validate_certs=params["validate_certs"],
+        proxy=params["proxy"],
+        no_proxy=params["no_proxy"],
+        proxy_headers=params["proxy_headers"] or {},
+        impersonate_user=params["impersonate_user"],
+        impersonate_groups=tuple(params["impersonate_groups"] or ()),
     )
 
 

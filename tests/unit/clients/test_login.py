@@ -43,7 +43,14 @@ class TlsVtgate:
         self.encrypted: list[bool] = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Awaited: a thread that still accepts would do so on the next server, which gets the same file number."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self._thread.join(10)
+        self.listener.close()
 
     def _listen(self) -> None:
         with contextlib.suppress(OSError):
@@ -130,7 +137,7 @@ def serve(ca: trustme.CA) -> Iterator[Serve]:
 
     yield start
     for vtgate in started:
-        vtgate.listener.close()
+        vtgate.close()
 
 
 class PortForward:
