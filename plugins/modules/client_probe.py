@@ -356,7 +356,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ..module_utils.arguments import cluster_spec
 from ..module_utils.clients.login import PYMYSQL_IMPORT_ERROR, login_from
 from ..module_utils.errors import EdgeError
-from ..module_utils.probe.ancestry import Process, playbook_above, process
+from ..module_utils.executor import Process
 from ..module_utils.probe.load import Settings
 from ..module_utils.probe.process import READ_BACK, Plan, start, state_of, stop, summary
 from ..module_utils.probe.times import reparents_from
@@ -438,8 +438,8 @@ def companion(stay_with: int | None) -> Process | None:
     if stay_with == 0:
         return None
     if stay_with is None:
-        return playbook_above(os.getpid())
-    found = process(stay_with)
+        return Process.playbook()
+    found = Process.of(stay_with)
     if found is None:
         raise ProbeError(f"there is no process {stay_with} to stay with")
     return found

@@ -19,7 +19,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.clients.login import 
     tls_context,
 )
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import EdgeError
-from ansible_collections.vtops.vitess.plugins.module_utils.probe.ancestry import process
+from ansible_collections.vtops.vitess.plugins.module_utils.executor import Process
 from ansible_collections.vtops.vitess.plugins.module_utils.probe.load import Settings
 from ansible_collections.vtops.vitess.plugins.module_utils.probe.process import (
     READ_BACK,
@@ -132,7 +132,7 @@ def _answer(options: argparse.Namespace) -> dict[str, Any]:
 def _start(options: argparse.Namespace, directory: str) -> dict[str, Any]:
     companion = None
     if options.stay_with:
-        companion = process(options.stay_with)
+        companion = Process.of(options.stay_with)
         if companion is None:
             raise ProbeError(f"there is no process {options.stay_with} to stay with")
     settings = Settings(
