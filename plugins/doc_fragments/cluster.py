@@ -103,7 +103,9 @@ options:
     elements: str
     default: []
   vtgate_selector:
-    description: Label selector of the vtgates' Pods. Every vtgate that clients use must be found, by this or by O(vtgate_addresses).
+    description:
+      - Label selector of the vtgates' Pods. Every vtgate that clients use must be found, by this or by O(vtgate_addresses).
+      - Those of another Vitess cluster (another global topology in their command lines, else another label C(planetscale.com/cluster)) are refused.
     type: str
     default: planetscale.com/component=vtgate
   vtgate_addresses:
@@ -151,7 +153,10 @@ options:
         port-forward is its Pod's name.
     type: str
   vtctld_selector:
-    description: Label selector of the vtctld Pods; C(vtctldclient) runs in a Ready one.
+    description:
+      - Label selector of the vtctld Pods; C(vtctldclient) runs in a Ready one.
+      - Pods of two Vitess clusters are refused, so where a namespace has two this must narrow to one, for example with
+        C(planetscale.com/component=vtctld,planetscale.com/cluster=NAME).
     type: str
     default: planetscale.com/component=vtctld
   vtctldclient:

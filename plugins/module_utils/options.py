@@ -59,11 +59,13 @@ def connect(params: dict[str, Any], clock: Clock) -> Cluster:
     login = login_from(params)
     kube = KubernetesClient(access(params))
     program = [*params["vtctldclient"], *params["vtctldclient_args"]]
+    member = None
     if params["vtctldclient_local"]:
         vtctld = Vtctld(LocalTransport(program))
     else:
-        pod, container = find_vtctld(kube, params["namespace"], params["vtctld_selector"])
-        vtctld = Vtctld(ExecTransport(kube, params["namespace"], pod, container, program))
+        found = find_vtctld(kube, params["namespace"], params["vtctld_selector"])
+        vtctld = Vtctld(ExecTransport(kube, params["namespace"], found.name, found.container, program))
+        member = found.member
     scope = Scope(
         namespace=params["namespace"],
         tablet_namespaces=tuple(params["tablet_namespaces"]),
@@ -74,7 +76,7 @@ def connect(params: dict[str, Any], clock: Clock) -> Cluster:
         vtgate_port=params["vtgate_port"],
         vtgate_web_port=params["vtgate_web_port"],
     )
-    return Cluster(kube, vtctld, Vttablet(kube, params["vttablet_web_port"]), scope, login, clock)
+    return Cluster(kube, vtctld, Vttablet(kube, params["vttablet_web_port"]), scope, login, clock, member)
 
 
 def aliases(values: list[str]) -> frozenset[Alias]:
