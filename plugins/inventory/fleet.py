@@ -11,7 +11,9 @@ version_added: 0.1.0
 description:
   - One host per tablet, named by its alias; groups by keyspace, shard, cell and tablet type, all below C(vitess_tablets).
   - Every host gets C(ansible_connection=local), the interpreter of ansible-playbook, and C(vitess_cluster) with the options of this file,
-    which the roles of this collection use.
+    which the roles of this collection use. Passwords and tokens of this file are used to read the fleet and are not put there, since
+    everybody may print a host's variables; for the roles give them in the environment (E(VTGATE_PASSWORD), E(K8S_AUTH_API_KEY)), or
+    as C(rolling_upgrade_cluster).
   - One topology read and one Pod list for the whole fleet.
 author:
   - vtops contributors (@vtops)
@@ -46,7 +48,7 @@ from ansible.errors import AnsibleParserError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.plugins.inventory import BaseInventoryPlugin
 
-from ..module_utils.arguments import cluster_spec
+from ..module_utils.arguments import cluster_spec, is_secret
 from ..module_utils.operation import execute
 from ..module_utils.operations import fleet_info
 
@@ -66,7 +68,7 @@ class InventoryModule(BaseInventoryPlugin):
         """Read the fleet and add it. Raises AnsibleParserError."""
         super().parse(inventory, loader, path, cache)
         config = self._read_config_data(path)
-        given = {name: config[name] for name in cluster_spec() if config.get(name) is not None}
+        given = given_options(config)
         spec = fleet_info.argument_spec()
         validated = ArgumentSpecValidator(spec).validate({**given, "keyspaces": config.get("keyspaces") or []})
         if validated.error_messages:
@@ -74,7 +76,13 @@ class InventoryModule(BaseInventoryPlugin):
         result = execute("fleet_info", validated.validated_parameters, check_mode=False)
         if result.get("failed"):
             raise AnsibleParserError(f"{path}: {result['msg']}")
-        self.add_tablets(result["tablets"], given)
+        spoken = {name: value for name, value in given.items() if not is_secret(cluster_spec()[name])}
+        if unspoken := sorted(set(given) - set(spoken)):
+            self.display.warning(
+                f"{path}: {', '.join(unspoken)} read the fleet, but are not in the hosts' vitess_cluster: "
+                "give them to the roles in the environment or by rolling_upgrade_cluster"
+            )
+        self.add_tablets(result["tablets"], spoken)
 
     def add_tablets(self, tablets: list[dict[str, Any]], cluster: dict[str, Any]) -> None:
         """Hosts and groups. Raises AnsibleParserError where two shards fall into one group name."""
@@ -93,6 +101,16 @@ class InventoryModule(BaseInventoryPlugin):
             self.inventory.set_variable(alias, "vitess_cluster", cluster)
             for name in HOST_VARS:
                 self.inventory.set_variable(alias, f"vitess_{name}", tablet[name])
+
+
+def given_options(config: dict[str, Any]) -> dict[str, Any]:
+    """The connection options of a file by their names, whichever of a name's aliases it used."""
+    given: dict[str, Any] = {}
+    for name, option in cluster_spec().items():
+        values = [config[word] for word in (name, *option.get("aliases", [])) if config.get(word) is not None]
+        if values:
+            given[name] = values[0]
+    return given
 
 
 def groups_of(tablet: dict[str, Any]) -> dict[str, str]:

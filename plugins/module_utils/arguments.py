@@ -17,17 +17,42 @@ def _env(*names: str) -> tuple[Any, list[str]]:
     return (env_fallback, list(names))
 
 
+def _k8s(*names: str) -> tuple[Any, list[str]]:
+    """kubernetes.core's variables: by its own name of the option first, then by the kubernetes package's."""
+    return _env(*(f"K8S_AUTH_{name}" for name in names))
+
+
 def cluster_spec() -> dict[str, Any]:
     """How to reach Kubernetes, vtctld and the vtgates. Names as in kubernetes.core and community.mysql."""
     return {
-        "kubeconfig": {"type": "path", "fallback": _env("K8S_AUTH_KUBECONFIG")},
-        "context": {"type": "str", "fallback": _env("K8S_AUTH_CONTEXT")},
-        "host": {"type": "str", "fallback": _env("K8S_AUTH_HOST")},
-        "api_key": {"type": "str", "no_log": True, "fallback": _env("K8S_AUTH_API_KEY")},
-        "ca_cert": {"type": "path", "aliases": ["ssl_ca_cert"], "fallback": _env("K8S_AUTH_SSL_CA_CERT")},
-        "client_cert": {"type": "path", "aliases": ["cert_file"], "fallback": _env("K8S_AUTH_CERT_FILE")},
-        "client_key": {"type": "path", "aliases": ["key_file"], "no_log": False, "fallback": _env("K8S_AUTH_KEY_FILE")},
-        "validate_certs": {"type": "bool", "aliases": ["verify_ssl"], "fallback": _env("K8S_AUTH_VERIFY_SSL")},
+        "kubeconfig": {"type": "path", "fallback": _k8s("KUBECONFIG")},
+        "context": {"type": "str", "fallback": _k8s("CONTEXT")},
+        "host": {"type": "str", "fallback": _k8s("HOST")},
+        "api_key": {"type": "str", "no_log": True, "fallback": _k8s("API_KEY")},
+        "username": {"type": "str", "fallback": _k8s("USERNAME")},
+        "password": {"type": "str", "no_log": True, "fallback": _k8s("PASSWORD")},
+        "ca_cert": {"type": "path", "aliases": ["ssl_ca_cert"], "fallback": _k8s("CA_CERT", "SSL_CA_CERT")},
+        "client_cert": {"type": "path", "aliases": ["cert_file"], "fallback": _k8s("CLIENT_CERT", "CERT_FILE")},
+        "client_key": {
+            "type": "path",
+            "aliases": ["key_file"],
+            "no_log": False,
+            "fallback": _k8s("CLIENT_KEY", "KEY_FILE"),
+        },
+        "validate_certs": {"type": "bool", "aliases": ["verify_ssl"], "fallback": _k8s("VALIDATE_CERTS", "VERIFY_SSL")},
+        "proxy": {"type": "str", "fallback": _k8s("PROXY")},
+        "no_proxy": {"type": "str", "fallback": _k8s("NO_PROXY")},
+        "proxy_headers": {
+            "type": "dict",
+            "apply_defaults": True,
+            "options": {
+                "proxy_basic_auth": {"type": "str", "no_log": True, "fallback": _k8s("PROXY_HEADERS_PROXY_BASIC_AUTH")},
+                "basic_auth": {"type": "str", "no_log": True, "fallback": _k8s("PROXY_HEADERS_BASIC_AUTH")},
+                "user_agent": {"type": "str", "fallback": _k8s("PROXY_HEADERS_USER_AGENT")},
+            },
+        },
+        "impersonate_user": {"type": "str", "fallback": _k8s("IMPERSONATE_USER")},
+        "impersonate_groups": {"type": "list", "elements": "str", "fallback": _k8s("IMPERSONATE_GROUPS")},
         "namespace": {"type": "str", "required": True},
         "tablet_namespaces": {"type": "list", "elements": "str", "default": []},
         "tablet_selector": {"type": "str", "default": labels.DEFAULT_TABLET_SELECTOR},
@@ -37,12 +62,13 @@ def cluster_spec() -> dict[str, Any]:
         "vtgate_addresses": {"type": "list", "elements": "str", "default": []},
         "vtgate_port": {"type": "int", "default": 3306},
         "vtgate_web_port": {"type": "int", "default": 15000},
-        "login_user": {"type": "str", "default": "vtops"},
-        "login_password": {"type": "str", "no_log": True, "default": ""},
+        "login_user": {"type": "str", "default": "vtops", "fallback": _env("VTGATE_USER")},
+        "login_password": {"type": "str", "no_log": True, "default": "", "fallback": _env("VTGATE_PASSWORD")},
         "login_ca_cert": {"type": "path"},
         "login_client_cert": {"type": "path"},
         "login_client_key": {"type": "path", "no_log": False},
         "login_check_hostname": {"type": "bool"},
+        "login_server_name": {"type": "str"},
         "vtctld_selector": {"type": "str", "default": labels.DEFAULT_VTCTLD_SELECTOR},
         "vtctldclient": {
             "type": "list",
@@ -52,6 +78,11 @@ def cluster_spec() -> dict[str, Any]:
         "vtctldclient_local": {"type": "bool", "default": False},
         "vtctldclient_args": {"type": "list", "elements": "str", "default": []},
     }
+
+
+def is_secret(option: dict[str, Any]) -> bool:
+    """Whether an option of a spec holds a password or a token, itself or in one of its suboptions."""
+    return bool(option.get("no_log")) or any(is_secret(inner) for inner in option.get("options", {}).values())
 
 
 def place_spec() -> dict[str, Any]:

@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from . import identity, labels, place, rights
 from .clients.kubernetes import Json, KubernetesClient
+from .clients.login import Login
 from .clients.vtctld import Vtctld
-from .clients.vtgate import Endpoint, Login, VtgateClient
+from .clients.vtgate import Endpoint, VtgateClient
 from .clients.vttablet import Vttablet, VttabletVars, alias_of_command_line, parse_flags
 from .errors import EdgeError, Refused, Unreachable
 from .fleet import Alias, Mysqld, Pod, Shard, Tablet, Vtgate
@@ -25,6 +26,7 @@ from .owners import Owner, stateful_set_refusal, unsupported
 from .place import Ground, Node, Place, Resources, Term
 from .rights import Granted, Right, Rule
 from .timestamps import parse_timestamp
+from .topology import Member, member_of, refuse_strangers
 from .waiting import Clock
 
 T = TypeVar("T")
@@ -63,14 +65,23 @@ class Cluster:
     """One Vitess cluster in one Kubernetes cluster."""
 
     def __init__(
-        self, kube: KubernetesClient, vtctld: Vtctld, vttablet: Vttablet, scope: Scope, login: Login, clock: Clock
+        self,
+        kube: KubernetesClient,
+        vtctld: Vtctld,
+        vttablet: Vttablet,
+        scope: Scope,
+        login: Login,
+        clock: Clock,
+        member: Member | None = None,
     ) -> None:
+        """member: the vtctld that is asked, where it is known; every vtgate must be of its Vitess cluster."""
         self.kube = kube
         self.vtctld = vtctld
         self.vttablet = vttablet
         self.scope = scope
         self._login = login
         self._clock = clock
+        self._member = member
         self._durability: dict[str, str] = {}
         self._vtgates: dict[str, VtgateClient] = {}
         self._nodes: tuple[float, tuple[Node, ...]] | None = None
@@ -124,8 +135,9 @@ class Cluster:
     # -- vtgates
 
     def vtgates(self) -> list[VtgateClient]:
-        """The declared vtgates, listed anew at each look (design rule 8)."""
+        """The declared vtgates, listed anew at each look (design rule 8). Raises EdgeError where they are of two Vitess clusters."""
         scope = self.scope
+        members = [self._member] if self._member else []
         endpoints: list[Endpoint] = []
         for address in scope.vtgate_addresses:
             host, _colon, port = address.rpartition(":")
@@ -139,6 +151,7 @@ class Cluster:
                     pod = parse_pod(item)
                     if pod.phase in ("Succeeded", "Failed"):
                         continue
+                    members.append(member_of(item))
                     endpoints.append(
                         Endpoint(
                             name=pod.name if len(namespaces) == 1 else f"{namespace}/{pod.name}",
@@ -151,6 +164,7 @@ class Cluster:
                             terminating=pod.terminating,
                         )
                     )
+        refuse_strangers(members, "vtgate_selector")
         return [self._client(endpoint) for endpoint in endpoints]
 
     def _client(self, endpoint: Endpoint) -> VtgateClient:
@@ -235,6 +249,11 @@ class Cluster:
             nodes = self.nodes()
             for name in pod.volume_claims:
                 claim = self.kube.get(f"/api/v1/namespaces/{pod.namespace}/persistentvolumeclaims/{name}")
+                topology = (claim["metadata"].get("annotations") or {}).get(labels.TOPOLOGY)
+                if topology not in (None, self.scope.namespace):
+                    return Ground(
+                        refusal=f"volume claim {name} holds a tablet of the Vitess cluster in namespace {topology} ({labels.TOPOLOGY})"
+                    )
                 volume_name = (claim.get("spec") or {}).get("volumeName")
                 if not volume_name:
                     return Ground(refusal=f"volume claim {name} is not bound")
@@ -366,13 +385,23 @@ def in_parallel(calls: Sequence[Callable[[], T]]) -> list[T]:
         return [future.result() for future in [pool.submit(call) for call in calls]]
 
 
-def find_vtctld(kube: KubernetesClient, namespace: str, selector: str) -> tuple[str, str]:
-    """Pod and container of a Ready vtctld. Raises Unreachable where there is none."""
-    for item in kube.pods(namespace, selector):
+class VtctldPod(NamedTuple):
+    """Where vtctldclient runs, and which Vitess cluster it speaks for."""
+
+    name: str
+    container: str
+    member: Member
+
+
+def find_vtctld(kube: KubernetesClient, namespace: str, selector: str) -> VtctldPod:
+    """A Ready vtctld. Raises Unreachable where there is none, EdgeError where those found are of two Vitess clusters."""
+    items = [item for item in kube.pods(namespace, selector) if parse_pod(item).phase not in ("Succeeded", "Failed")]
+    refuse_strangers([member_of(item) for item in items], "vtctld_selector")
+    for item in items:
         pod = parse_pod(item)
         if pod.ready and not pod.terminating:
             containers = [str(c["name"]) for c in item["spec"]["containers"]]
-            return pod.name, "vtctld" if "vtctld" in containers else containers[0]
+            return VtctldPod(pod.name, "vtctld" if "vtctld" in containers else containers[0], member_of(item))
     raise Unreachable(f"namespace {namespace} has no Ready vtctld Pod ({selector})")
 
 

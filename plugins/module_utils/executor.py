@@ -2,7 +2,11 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which ansible-playbook runs this, and does it still run? A killed ansible-playbook leaves its module processes behind."""
+"""Which ansible-playbook runs this, and does it still run? A killed ansible-playbook leaves its module processes behind.
+
+A module on another host cannot see its ansible-playbook: the action plugin hands it over in the module's environment, so that
+all steps of a roll have one holder. That host cannot tell whether it still runs; there the Lease alone decides.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 PROC = Path("/proc")
-PROGRAMS = ("ansible-playbook", "ansible", "ansible-console", "ansible-runner")
+PROGRAMS = frozenset({"ansible-playbook", "ansible", "ansible-console"})
+HANDED_OVER = "VTOPS_EXECUTOR"
 
 
 @dataclass(frozen=True)
@@ -30,15 +35,47 @@ class Process:
         return cls(hostname(), os.getpid(), start_of(os.getpid()))
 
     @classmethod
-    def controlling(cls) -> Process:
-        """The ansible-playbook above this process, else this process' parent (a test, or a module run by hand)."""
+    def of(cls, pid: int) -> Process | None:
+        """The process with that pid; None where there is none (a zombie counts as none), or no /proc."""
+        start = start_of(pid)
+        return cls(hostname(), pid, start) if start else None
+
+    @classmethod
+    def playbook(cls) -> Process | None:
+        """The ansible-playbook above this process; None if there is none (another host, a shell).
+
+        Above a module stands first a worker, a fork of ansible-playbook with the same command line: the process that counts
+        is the uppermost of these, but no other ansible-playbook that started this one.
+        """
+        found, command = 0, b""
         pid = os.getpid()
         while pid > 1:
-            if _program(pid) in PROGRAMS and _program(_parent(pid)) not in PROGRAMS:
-                return cls(hostname(), pid, start_of(pid))
+            words = _command(pid)
+            if found and words != command:
+                break
+            if is_playbook(words):
+                found, command = pid, words
             pid = _parent(pid)
+        return cls.of(found) if found else None
+
+    @classmethod
+    def controlling(cls) -> Process:
+        """What the action plugin handed over, or the ansible-playbook above, else the parent (a test, or a module run by hand)."""
+        handed = os.environ.get(HANDED_OVER, "")
+        if handed:
+            return cls.from_text(handed)
         parent = os.getppid()
-        return cls(hostname(), parent, start_of(parent))
+        return cls.playbook() or cls(hostname(), parent, start_of(parent))
+
+    def as_text(self) -> str:
+        """For the environment of a module on another host."""
+        return f"{self.host}:{self.pid}:{self.start}"
+
+    @classmethod
+    def from_text(cls, text: str) -> Process:
+        """Raises ValueError."""
+        host, pid, start = text.rsplit(":", 2)
+        return cls(host, int(pid), int(start))
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Process:
@@ -91,13 +128,13 @@ def _parent(pid: int) -> int:
     return int(fields[1]) if len(fields) > 1 else 0
 
 
-def _program(pid: int) -> str:
+def _command(pid: int) -> bytes:
     try:
-        words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
+        return (PROC / str(pid) / "cmdline").read_bytes()
     except OSError:
-        return ""
-    for word in words[:2]:
-        name = os.path.basename(word.decode("utf-8", "replace"))
-        if name in PROGRAMS:
-            return name
-    return ""
+        return b""
+
+
+def is_playbook(command: bytes) -> bool:
+    """Whether a command line (words that end in NUL) is ansible-playbook's or its like's, as a script or by an interpreter."""
+    return any(os.path.basename(word).decode("utf-8", "replace") in PROGRAMS for word in command.split(b"\0")[:2])

@@ -20,6 +20,7 @@ MANAGER = "vtops.vitess"
 
 # vitess-operator's, which the Vitess docs' manifests use too (planetscale/vitess-operator pkg/apis/planetscale/v2/labels.go).
 COMPONENT = "planetscale.com/component"
+CLUSTER = "planetscale.com/cluster"
 
 # Kubernetes'.
 REVISION = "controller-revision-hash"

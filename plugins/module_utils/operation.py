@@ -35,11 +35,26 @@ def execute(
     executor: Process | None = None,
     clock: Clock | None = None,
 ) -> dict[str, Any]:
-    """The result of one operation; failed and failure are set where it did not succeed. Raises nothing that an operator should read."""
-    clock = clock or SystemClock()
+    """The result of one operation; failed and failure are set where it did not succeed. Raises nothing that an operator should read.
+
+    What was reported is in the result too: a module on another host has no other way to tell it.
+    """
     missing = missing_library()
     if missing:
         return {"failed": True, "msg": missing}
+    told: list[str] = []
+
+    def tell(text: str) -> None:
+        told.append(text)
+        report(text)
+
+    result = _executed(name, params, check_mode, tell, executor, clock or SystemClock())
+    return {**result, "progress": told} if told else result
+
+
+def _executed(
+    name: str, params: dict[str, Any], check_mode: bool, report: Report, executor: Process | None, clock: Clock
+) -> dict[str, Any]:
     params = {**params, "_check_mode": check_mode}
     subject = params.get("tablet") or "the fleet"
     session: Session | None = None

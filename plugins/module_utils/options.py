@@ -10,9 +10,10 @@ import platform
 import sys
 from typing import Any
 
-from .clients.kubernetes import KUBERNETES_IMPORT_ERROR, Access, KubernetesClient
+from .clients.access import Access
+from .clients.kubernetes import KUBERNETES_IMPORT_ERROR, KubernetesClient
+from .clients.login import PYMYSQL_IMPORT_ERROR, login_from
 from .clients.vtctld import ExecTransport, LocalTransport, Vtctld
-from .clients.vtgate import PYMYSQL_IMPORT_ERROR, Login
 from .clients.vttablet import Vttablet
 from .cluster import Cluster, Scope, find_vtctld
 from .fleet import Alias
@@ -39,22 +40,32 @@ def access(params: dict[str, Any]) -> Access:
         context=params["context"],
         host=params["host"],
         api_key=params["api_key"],
+        username=params["username"],
+        password=params["password"],
         ca_cert=params["ca_cert"],
         client_cert=params["client_cert"],
         client_key=params["client_key"],
         validate_certs=params["validate_certs"],
+        proxy=params["proxy"],
+        no_proxy=params["no_proxy"],
+        proxy_headers=params["proxy_headers"] or {},
+        impersonate_user=params["impersonate_user"],
+        impersonate_groups=tuple(params["impersonate_groups"] or ()),
     )
 
 
 def connect(params: dict[str, Any], clock: Clock) -> Cluster:
     """The cluster that the options name. Raises EdgeError where it cannot be reached."""
+    login = login_from(params)
     kube = KubernetesClient(access(params))
     program = [*params["vtctldclient"], *params["vtctldclient_args"]]
+    member = None
     if params["vtctldclient_local"]:
         vtctld = Vtctld(LocalTransport(program))
     else:
-        pod, container = find_vtctld(kube, params["namespace"], params["vtctld_selector"])
-        vtctld = Vtctld(ExecTransport(kube, params["namespace"], pod, container, program))
+        found = find_vtctld(kube, params["namespace"], params["vtctld_selector"])
+        vtctld = Vtctld(ExecTransport(kube, params["namespace"], found.name, found.container, program))
+        member = found.member
     scope = Scope(
         namespace=params["namespace"],
         tablet_namespaces=tuple(params["tablet_namespaces"]),
@@ -66,15 +77,7 @@ def connect(params: dict[str, Any], clock: Clock) -> Cluster:
         vtgate_web_port=params["vtgate_web_port"],
         vtctld_by_exec=not params["vtctldclient_local"],
     )
-    login = Login(
-        user=params["login_user"],
-        password=params["login_password"],
-        ca_cert=params["login_ca_cert"],
-        client_cert=params["login_client_cert"],
-        client_key=params["login_client_key"],
-        check_hostname=params["login_check_hostname"],
-    )
-    return Cluster(kube, vtctld, Vttablet(kube, params["vttablet_web_port"]), scope, login, clock)
+    return Cluster(kube, vtctld, Vttablet(kube, params["vttablet_web_port"]), scope, login, clock, member)
 
 
 def aliases(values: list[str]) -> frozenset[Alias]:

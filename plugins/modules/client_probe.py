@@ -354,15 +354,14 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils.arguments import cluster_spec
-from ..module_utils.probe.ancestry import Process, playbook_above, process
+from ..module_utils.clients.login import PYMYSQL_IMPORT_ERROR, login_from
+from ..module_utils.errors import EdgeError
+from ..module_utils.executor import Process
 from ..module_utils.probe.load import Settings
 from ..module_utils.probe.process import READ_BACK, Plan, start, state_of, stop, summary
 from ..module_utils.probe.times import reparents_from
 from ..module_utils.probe.vtgate import (
-    HAS_PYMYSQL,
-    PYMYSQL_ERROR,
     Dialler,
-    Login,
     ProbeError,
     parse_targets,
     rows_found,
@@ -431,18 +430,6 @@ def plan_from(params: dict[str, Any]) -> Plan:
     return Plan(targets, login_from(params), settings, os.path.abspath(params["ledger"]), params["deadline"])
 
 
-def login_from(params: dict[str, Any]) -> Login:
-    """The log-in that the options ask for."""
-    return Login(
-        params["login_user"],
-        params["login_password"],
-        params["login_ca_cert"],
-        params["login_client_cert"],
-        params["login_client_key"],
-        params["login_check_hostname"],
-    )
-
-
 def companion(stay_with: int | None) -> Process | None:
     """The process with which the probe ends.
 
@@ -451,8 +438,8 @@ def companion(stay_with: int | None) -> Process | None:
     if stay_with == 0:
         return None
     if stay_with is None:
-        return playbook_above(os.getpid())
-    found = process(stay_with)
+        return Process.playbook()
+    found = Process.of(stay_with)
     if found is None:
         raise ProbeError(f"there is no process {stay_with} to stay with")
     return found
@@ -516,12 +503,12 @@ def main() -> None:
         required_if=[("state", "started", ("vtgates", "keyspace", "table"))],
         required_by={"login_client_key": ("login_client_cert",)},
     )
-    if not HAS_PYMYSQL:
-        module.fail_json(msg=missing_required_lib("PyMySQL"), exception=PYMYSQL_ERROR)
+    if PYMYSQL_IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("PyMySQL"), exception=PYMYSQL_IMPORT_ERROR)
     run = {"started": run_started, "stopped": run_stopped, "summary": run_summary}[module.params["state"]]
     try:
         result = run(module)
-    except (ProbeError, ValueError, OSError) as error:
+    except (ProbeError, EdgeError, ValueError, OSError) as error:
         module.fail_json(msg=f"client_probe {module.params['state']}: {error}", exception=traceback.format_exc())
     module.exit_json(**result)
 

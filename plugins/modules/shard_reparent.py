@@ -104,6 +104,13 @@ claim:
   returned: success
   type: dict
   sample: {name: vtops-shard-commerce-x-80, roll: nightly-42, held: true}
+progress:
+  description:
+    - The lines that told of its waits. Where the connection is local they are shown while it waits, else when the task ends.
+  returned: when it waited for more than 3 seconds
+  type: list
+  elements: str
+  sample: ["zone1-0000000101: shard_reparent: waiting for claim vtops-shard-commerce-x-80: 3 of at most 60 s: held by another roll"]
 failure:
   description: Why it stopped, with tablet, step, gate, reason, the state that was left, and the next command.
   returned: failure

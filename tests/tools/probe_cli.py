@@ -13,12 +13,29 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from probe.ancestry import process
-from probe.load import Settings
-from probe.process import READ_BACK, Plan, start, stop, summary
-from probe.summary import Reparent
-from probe.times import reparents_from
-from probe.vtgate import HAS_PYMYSQL, Dialler, Login, ProbeError, parse_targets, rows_found
+from ansible_collections.vtops.vitess.plugins.module_utils.clients.login import (
+    PYMYSQL_IMPORT_ERROR,
+    Login,
+    tls_context,
+)
+from ansible_collections.vtops.vitess.plugins.module_utils.errors import EdgeError
+from ansible_collections.vtops.vitess.plugins.module_utils.executor import Process
+from ansible_collections.vtops.vitess.plugins.module_utils.probe.load import Settings
+from ansible_collections.vtops.vitess.plugins.module_utils.probe.process import (
+    READ_BACK,
+    Plan,
+    start,
+    stop,
+    summary,
+)
+from ansible_collections.vtops.vitess.plugins.module_utils.probe.summary import Reparent
+from ansible_collections.vtops.vitess.plugins.module_utils.probe.times import reparents_from
+from ansible_collections.vtops.vitess.plugins.module_utils.probe.vtgate import (
+    Dialler,
+    ProbeError,
+    parse_targets,
+    rows_found,
+)
 
 PASSWORD_VARIABLE = "VTOPS_PROBE_PASSWORD"
 """The environment variable that holds the password: none is taken on the command line."""
@@ -36,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     login.add_argument("--ca-cert")
     login.add_argument("--client-cert")
     login.add_argument("--client-key")
+    login.add_argument("--server-name", help="what the certificate must name instead of the host")
     login.add_argument("--keyspace", default="commerce")
     login.add_argument("--table", default="probe")
     start_it = commands.add_parser("start", parents=[ledger, login], help="start beside this shell")
@@ -69,11 +87,9 @@ def named(address: str) -> Any:
 def login_of(options: argparse.Namespace, environment: Mapping[str, str]) -> Login:
     """The log-in of a command line; the password comes from the environment."""
     return Login(
-        options.user,
-        environment.get(PASSWORD_VARIABLE),
-        options.ca_cert,
-        options.client_cert,
-        options.client_key,
+        options.user or "",
+        environment.get(PASSWORD_VARIABLE) or "",
+        tls_context(options.ca_cert, options.client_cert, options.client_key, server_name=options.server_name),
     )
 
 
@@ -81,10 +97,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; prints JSON, and an error in one line."""
     options = parser().parse_args(arguments)
     try:
-        if not HAS_PYMYSQL:
+        if PYMYSQL_IMPORT_ERROR:
             raise ProbeError("PyMySQL is missing: pip install PyMySQL")
         print(json.dumps(_answer(options), indent=2))
-    except (ProbeError, ValueError, OSError) as error:
+    except (ProbeError, EdgeError, ValueError, OSError) as error:
         print(f"probe: {error}", file=sys.stderr)
         return 1
     return 0
@@ -116,7 +132,7 @@ def _answer(options: argparse.Namespace) -> dict[str, Any]:
 def _start(options: argparse.Namespace, directory: str) -> dict[str, Any]:
     companion = None
     if options.stay_with:
-        companion = process(options.stay_with)
+        companion = Process.of(options.stay_with)
         if companion is None:
             raise ProbeError(f"there is no process {options.stay_with} to stay with")
     settings = Settings(

@@ -24,8 +24,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.vtops.vitess.plugins.module_utils import claim, labels, operation, rights
 from ansible_collections.vtops.vitess.plugins.module_utils.clients.kubernetes import Json, KubernetesClient
+from ansible_collections.vtops.vitess.plugins.module_utils.clients.login import Login
 from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtctld import Vtctld
-from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtgate import Endpoint, Login, VtgateClient
+from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtgate import Endpoint, VtgateClient
 from ansible_collections.vtops.vitess.plugins.module_utils.clients.vttablet import Vttablet
 from ansible_collections.vtops.vitess.plugins.module_utils.cluster import Cluster, Scope
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import Refused, Unreachable

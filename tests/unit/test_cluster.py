@@ -381,7 +381,7 @@ def test_vtctld_is_a_ready_pod_that_stays() -> None:
         world.pods[name] = world.pod_of_program(name, "vtctld")
     world.pods["vtctld-0"]["metadata"]["deletionTimestamp"] = "2026-11-24T00:00:00Z"
     selector = labels.DEFAULT_VTCTLD_SELECTOR
-    assert find_vtctld(world.kube, "vitess", selector) == ("vtctld-1", "vtctld")
+    assert find_vtctld(world.kube, "vitess", selector)[:2] == ("vtctld-1", "vtctld")
     world.pods["vtctld-1"]["status"]["conditions"][0]["status"] = "False"
     with pytest.raises(Unreachable, match=r"has no Ready vtctld Pod \(planetscale\.com/component=vtctld\)"):
         find_vtctld(world.kube, "vitess", selector)

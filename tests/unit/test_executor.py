@@ -14,7 +14,13 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.vtops.vitess.plugins.module_utils import executor
-from ansible_collections.vtops.vitess.plugins.module_utils.executor import Process, hostname, start_of
+from ansible_collections.vtops.vitess.plugins.module_utils.executor import (
+    HANDED_OVER,
+    Process,
+    hostname,
+    is_playbook,
+    start_of,
+)
 
 SLEEPS = [sys.executable, "-S", "-c", "import time; time.sleep(60)"]
 
@@ -24,6 +30,11 @@ def child() -> Iterator[subprocess.Popen]:
     with subprocess.Popen(SLEEPS) as started:
         yield started
         started.kill()
+
+
+@pytest.fixture(autouse=True)
+def nothing_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(HANDED_OVER, raising=False)
 
 
 def process(pid: int) -> Process:
@@ -40,6 +51,7 @@ def test_a_killed_process_does_not_run_as_a_zombie_nor_when_it_is_gone(child: su
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     assert Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     assert not seen.runs
+    assert Process.of(child.pid) is None
     child.wait()
     assert not seen.runs
 
@@ -74,6 +86,7 @@ def test_a_process_survives_its_annotation() -> None:
     seen = Process("host/boot", 12, 34)
     assert Process.from_dict(seen.as_dict()) == seen
     assert str(seen) == "host:12"
+    assert Process.from_text(seen.as_text()) == seen
 
 
 @pytest.mark.parametrize("data", [{}, {"host": "h", "pid": "x", "start": 1}])
@@ -116,3 +129,58 @@ def test_without_an_ansible_playbook_the_parent_controls(tmp_path: Path, monkeyp
     monkeypatch.setattr(os, "getpid", lambda: 20)
     monkeypatch.setattr(os, "getppid", lambda: 10)
     assert Process.controlling() == Process(hostname(), 10, 1010)
+
+
+PLAY = ["/usr/bin/python3", "/opt/bin/ansible-playbook", "site.yml"]
+OUTER = ["/usr/bin/python3", "/opt/bin/ansible-playbook", "outer.yml"]
+MODULE = ["/usr/bin/python3", "/root/.ansible/tmp/AnsiballZ_client_probe.py"]
+
+
+def playbook_above(root: Path, monkeypatch: pytest.MonkeyPatch, *chain: list[str]) -> Process | None:
+    """The playbook above the last process of a chain whose first has pid 2."""
+    a_proc(root, {pid: (pid - 1, words) for pid, words in enumerate(chain, 2)})
+    monkeypatch.setattr(executor, "PROC", root)
+    monkeypatch.setattr(os, "getpid", lambda: len(chain) + 1)
+    return Process.playbook()
+
+
+@pytest.mark.parametrize(
+    ("chain", "pid"),
+    [
+        ([["bash"], PLAY, PLAY, ["/bin/sh", "-c", "x"], MODULE], 3),
+        ([OUTER, OUTER, ["sh"], PLAY, PLAY, MODULE], 5),
+        ([OUTER, OUTER, PLAY, PLAY, MODULE], 4),
+        ([["/usr/bin/python3", "/opt/bin/ansible-runner", "run"], PLAY, PLAY, MODULE], 3),
+    ],
+    ids=[
+        "not the worker that forked for the task",
+        "the nearer of two",
+        "the nearer of two without a shell",
+        "not the runner",
+    ],
+)
+def test_the_playbook_is_the_nearest_ansible_playbook_and_not_its_fork(
+    chain: list[list[str]], pid: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert playbook_above(tmp_path, monkeypatch, *chain) == Process(hostname(), pid, 1000 + pid)
+
+
+def test_there_is_no_playbook_above_a_module_on_another_host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert playbook_above(tmp_path, monkeypatch, ["sshd"], ["sh"], MODULE) is None
+
+
+@pytest.mark.parametrize("command", [["ansible-playbook", "x"], PLAY, ["/usr/bin/ansible", "all"]])
+def test_knows_a_playbook_by_its_command(command: list[str]) -> None:
+    assert is_playbook("\0".join(command).encode() + b"\0")
+
+
+@pytest.mark.parametrize("command", [["vim", "x", "ansible-playbook"], ["ansible-playbook.sh"], []])
+def test_knows_what_is_none(command: list[str]) -> None:
+    assert not is_playbook("\0".join(command).encode())
+
+
+def test_what_the_action_plugin_handed_over_controls_a_module_on_another_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    controller = Process("controller.example.com/b00t", 4711, 99)
+    monkeypatch.setenv(HANDED_OVER, controller.as_text())
+    assert Process.controlling() == controller
+    assert Process.controlling().runs  # whether it does cannot be seen from here; the Lease decides

@@ -127,3 +127,25 @@ def test_a_fleet_that_cannot_be_read_is_an_error_and_no_empty_inventory(
 def test_an_option_that_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(AnsibleParserError, match="missing required arguments: namespace"):
         parsed(tmp_path, monkeypatch, World(), "plugin: vtops.vitess.fleet\n")
+
+
+def test_no_secret_of_the_file_is_in_a_hosts_variables_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned: list[str] = []
+    monkeypatch.setattr("ansible.plugins.inventory.display.warning", warned.append)
+    secrets = (
+        "login_password: s3cret\napi_key: s3cret\npassword: s3cret\nproxy_headers: {proxy_basic_auth: 'me:s3cret'}\n"
+    )
+    data = parsed(tmp_path, monkeypatch, World(), FILE + secrets)
+    assert "s3cret" not in repr([host.vars for host in data.hosts.values()])
+    assert data.hosts["zone1-0000000102"].vars["vitess_cluster"] == {"namespace": "vitess", "context": "kind-vtops"}
+    (warning,) = warned
+    assert "api_key, login_password, password, proxy_headers" in warning
+    assert "s3cret" not in warning
+
+
+def test_an_alias_of_an_option_is_kept_under_the_options_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = parsed(tmp_path, monkeypatch, World(), FILE + "verify_ssl: false\nssl_ca_cert: /ca.pem\n")
+    cluster = data.hosts["zone1-0000000102"].vars["vitess_cluster"]
+    assert (cluster["validate_certs"], cluster["ca_cert"]) == (False, "/ca.pem")

@@ -5,7 +5,7 @@
 """The Kubernetes API as this collection uses it: JSON in, JSON out, over the kubernetes package's own connection.
 
 The generated API classes are not used: they turn every answer into objects (slow for 10,000 Pods) and
-their low-level call changed its signature between releases; pool_manager, auth_settings() and WSClient did not.
+their low-level call changed its signature between releases; pool_manager and auth_settings() did not.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from __future__ import annotations
 import json
 import ssl
 import traceback
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from itertools import takewhile
 from typing import Any
 from urllib.parse import urlencode
 
 from ..errors import EdgeError, OutcomeUnknown, Refused, Unreachable
+from .access import Access, configuration_of
+from .channel import STATUS, STDERR, STDOUT, open_channel, read_to_end
 from .tunnel import open_tunnel
 
 try:
     import kubernetes.client
-    import kubernetes.config
     import urllib3
     import websocket
-    from kubernetes.stream import ws_client
 
     KUBERNETES_IMPORT_ERROR: str | None = None
 except ImportError:
@@ -35,32 +35,14 @@ except ImportError:
 Json = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Access:
-    """How to reach the API server; names as in kubernetes.core. Without kubeconfig, host or context the in-cluster config is the last resort."""
-
-    kubeconfig: str | None = None
-    context: str | None = None
-    host: str | None = None
-    api_key: str | None = field(default=None, repr=False)
-    ca_cert: str | None = None
-    client_cert: str | None = None
-    client_key: str | None = None
-    validate_certs: bool | None = None
-
-
 class KubernetesClient:
     """One API server. Thread-safe: each request and each exec has a connection of its own from the pool."""
 
     def __init__(self, access: Access, timeout_s: float = 15.0) -> None:
-        """Raises Unreachable where the configuration does not lead to a cluster."""
+        """Raises Unreachable where the configuration does not lead to a cluster, EdgeError for options that cannot be used."""
         self.timeout_s = timeout_s
-        try:
-            self._configuration = _configuration(access)
-        except (kubernetes.config.ConfigException, OSError, ValueError) as error:
-            if access.context and f"name {access.context} " in str(error):
-                raise Unreachable(f"the kubeconfig has no context {access.context}") from error
-            raise Unreachable(f"no usable Kubernetes configuration: {error}") from error
+        self._configuration = configuration_of(access)
+        self._impersonation = access.impersonation
         self._base = self._configuration.host.rstrip("/")
         self._configuration.connection_pool_maxsize = 32
         self._configuration.retries = False
@@ -94,7 +76,9 @@ class KubernetesClient:
         timeout_s: float | None = None,
     ) -> bytes:
         url = self._base + path + ("?" + urlencode(query) if query else "")
-        headers = {"Accept": "application/json", "Content-Type": content_type, **self._auth_headers()}
+        headers = urllib3.HTTPHeaderDict({"Accept": "application/json", "Content-Type": content_type})
+        for name, value in self._identity():
+            headers.add(name, value)
         timeout = urllib3.Timeout(connect=5.0, read=timeout_s or self.timeout_s)
         try:
             answer = self._pool.request(
@@ -107,7 +91,10 @@ class KubernetesClient:
             )
         except urllib3.exceptions.HTTPError as error:
             lost_write = method != "GET" and not isinstance(
-                error, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError
+                error,
+                urllib3.exceptions.NewConnectionError
+                | urllib3.exceptions.ConnectTimeoutError
+                | urllib3.exceptions.ProxyError,
             )
             kind = OutcomeUnknown if lost_write else Unreachable
             raise kind(f"{self._base}: {_innermost(error)} ({method} {path})") from error
@@ -115,12 +102,12 @@ class KubernetesClient:
             raise Refused(_refusal(method, path, answer.status, answer.data), answer.status)
         return bytes(answer.data)
 
-    def _auth_headers(self) -> dict[str, str]:
-        headers = {}
+    def _identity(self) -> Iterable[tuple[str, str]]:
+        """The headers that say who asks, and in whose name."""
         for setting in self._configuration.auth_settings().values():
             if setting.get("in") == "header" and setting.get("value"):
-                headers[str(setting["key"]).lower()] = str(setting["value"])
-        return headers
+                yield str(setting["key"]).lower(), str(setting["value"])
+        yield from self._impersonation
 
     def get(self, path: str) -> Json:
         """GET one object."""
@@ -215,27 +202,26 @@ class KubernetesClient:
         ]
         url = _websocket_url(self._base, f"/api/v1/namespaces/{namespace}/pods/{pod}/exec", query)
         what = f"exec {what or _first_words(command)} in {namespace}/{pod}"
-        stream = self._websocket(url, what)
+        channel = self._channel(url, what)
         try:
-            stream.run_forever(timeout=timeout_s)
-            if stream.is_open():
-                raise OutcomeUnknown(f"{what}: no end after {timeout_s:.0f} s")
-            out, err = stream.read_stdout(timeout=0) or "", stream.read_stderr(timeout=0) or ""
-            status = stream.read_channel(ws_client.ERROR_CHANNEL, timeout=0)
+            said = read_to_end(channel, timeout_s)
         except (OSError, websocket.WebSocketException) as error:
             raise OutcomeUnknown(f"{what}: {error}") from error
         finally:
-            stream.close()
+            channel.close(timeout=0)
+        if said is None:
+            raise OutcomeUnknown(f"{what}: no end after {timeout_s:.0f} s")
+        out, err, status = (said.get(number, b"").decode("utf-8", "replace") for number in (STDOUT, STDERR, STATUS))
         if not status:
             raise OutcomeUnknown(f"{what}: the connection was cut before its end")
         code = _exit_code(status)
         if code:
             raise Refused((err or out).strip() or status, code)
-        return str(out), str(err)
+        return out, err
 
-    def _websocket(self, url: str, what: str) -> Any:
+    def _channel(self, url: str, what: str) -> Any:
         try:
-            return ws_client.WSClient(self._configuration, url, self._auth_headers(), capture_all=False)
+            return open_channel(self._configuration, self._proxied, url, self._identity(), self.timeout_s)
         except websocket.WebSocketBadStatusException as error:
             raise Refused(f"{what}: {_handshake_reason(error)}", error.status_code or 0) from error
         except (OSError, websocket.WebSocketException) as error:
@@ -243,53 +229,31 @@ class KubernetesClient:
             kind = Unreachable if _never_connected(error) else OutcomeUnknown
             raise kind(f"{what}: {error}") from error
 
+    @property
+    def _proxied(self) -> bool:
+        """Whether requests go through the proxy, as the kubernetes package decided by its no_proxy: then websockets do too."""
+        return isinstance(self._pool, urllib3.ProxyManager)
+
     def port_forward(self, namespace: str, pod: str, port: int) -> Any:
         """A connected socket to a port of a Pod. Raises Refused or Unreachable."""
         url = _websocket_url(
             self._base, f"/api/v1/namespaces/{namespace}/pods/{pod}/portforward", [("ports", str(port))]
         )
         what = f"port-forward to {namespace}/{pod}:{port}"
-        headers = {**self._auth_headers(), "sec-websocket-protocol": "v4.channel.k8s.io"}
         try:
-            channel = ws_client.create_websocket(self._configuration, url, headers)
-        except websocket.WebSocketBadStatusException as error:
-            raise Refused(f"{what}: {_handshake_reason(error)}", error.status_code or 0) from error
-        except (OSError, websocket.WebSocketException) as error:
-            raise Unreachable(f"{what}: {error}") from error
-        return open_tunnel(channel)
-
-
-def _configuration(access: Access) -> Any:
-    configuration = kubernetes.client.Configuration()
-    if access.host:
-        configuration.host = access.host
-        if access.api_key:
-            configuration.api_key = {"authorization": f"Bearer {access.api_key}"}
-    else:
-        try:
-            kubernetes.config.load_kube_config(
-                config_file=access.kubeconfig, context=access.context, client_configuration=configuration
-            )
-        except kubernetes.config.ConfigException:
-            if access.kubeconfig or access.context:
-                raise
-            kubernetes.config.load_incluster_config(client_configuration=configuration)
-    for option, value in (
-        ("ssl_ca_cert", access.ca_cert),
-        ("cert_file", access.client_cert),
-        ("key_file", access.client_key),
-    ):
-        if value:
-            setattr(configuration, option, value)
-    if access.validate_certs is not None:
-        configuration.verify_ssl = access.validate_certs
-    return configuration
+            return open_tunnel(self._channel(url, what))
+        except OutcomeUnknown as error:  # a port-forward changes nothing
+            raise Unreachable(str(error)) from error
 
 
 def _never_connected(error: Exception) -> bool:
     """Whether nothing can have been sent: no connection came about."""
     return isinstance(
-        error, ConnectionRefusedError | ssl.SSLCertVerificationError | websocket.WebSocketAddressException
+        error,
+        ConnectionRefusedError
+        | ssl.SSLCertVerificationError
+        | websocket.WebSocketAddressException
+        | websocket.WebSocketProxyException,
     )
 
 

@@ -9,45 +9,22 @@ from __future__ import annotations
 import json
 import re
 import threading
-import traceback
-from dataclasses import dataclass, field, replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import EdgeError, Refused, Unreachable
 from ..fleet import Alias, Route, ShardFilter, Vtgate, VtgateSettings
 from .kubernetes import KubernetesClient
+from .login import Login, certificate_refusal
 from .vtctld import parse_type
 from .vttablet import flags_of
 
-try:
-    import pymysql
+with suppress(ImportError):  # clients.login reports it
     import pymysql.err
 
-    PYMYSQL_IMPORT_ERROR: str | None = None
-except ImportError:
-    PYMYSQL_IMPORT_ERROR = traceback.format_exc()
-
-
 ACCESS_DENIED = 1045  # MySQL's ER_ACCESS_DENIED_ERROR
-
-
-@dataclass(frozen=True)
-class Login:
-    """How to log in to a vtgate; names as in community.mysql."""
-
-    user: str = ""
-    password: str = field(default="", repr=False)
-    ca_cert: str | None = None
-    client_cert: str | None = None
-    client_key: str | None = None
-    check_hostname: bool | None = None
-    connect_timeout_s: float = 5.0
-    read_timeout_s: float = 10.0
-
-    @property
-    def tls(self) -> bool:
-        """Whether the connection is encrypted."""
-        return bool(self.ca_cert or self.client_cert)
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -81,32 +58,20 @@ class VtgateClient:
 
     def connect(self) -> Any:
         """An open PyMySQL connection. Raises Unreachable, or Refused with MySQL's error number."""
-        login, endpoint = self._login, self.endpoint
-        options: dict[str, Any] = {
-            "user": login.user,
-            "password": login.password,
-            "connect_timeout": login.connect_timeout_s,
-            "read_timeout": login.read_timeout_s,
-            "write_timeout": login.read_timeout_s,
-            "autocommit": True,
-            "defer_connect": True,
-            "ssl_disabled": not login.tls,  # else PyMySQL reads every CA certificate of this machine for each connection
-            "host": endpoint.host or endpoint.name,
-            "port": endpoint.port,
-        }
-        if login.tls:
-            options.update(
-                ssl_ca=login.ca_cert,
-                ssl_cert=login.client_cert,
-                ssl_key=login.client_key,
-                ssl_verify_identity=bool(login.check_hostname),
-            )
-        connection = pymysql.connect(**options)
+        endpoint = self.endpoint
+        connection = self._login.unopened(
+            endpoint.host or endpoint.name,
+            endpoint.port,
+            connect_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=READ_TIMEOUT_S,
+            write_timeout=READ_TIMEOUT_S,
+            autocommit=True,
+        )
         tunnel = None
         try:
             if endpoint.pod:
                 tunnel = self._kube.port_forward(endpoint.namespace, endpoint.pod, endpoint.port)
-                tunnel.settimeout(login.read_timeout_s)
+                tunnel.settimeout(READ_TIMEOUT_S)
                 connection.connect(tunnel)
             else:
                 connection.connect()
@@ -221,6 +186,8 @@ def _close(connection: Any) -> None:
 
 def _translated(error: Exception, name: str) -> EdgeError:
     code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
+    if refusal := certificate_refusal(error):
+        return Refused(f"{name}: {refusal}", code)
     if isinstance(error, OSError) or code in (2003, 2006, 2013):
         return Unreachable(f"{name}: {error}")
     return Refused(f"{name}: {error}", code)

@@ -17,11 +17,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .ancestry import Process, alive, process
+from ..clients.login import Login
+from ..executor import Process, hostname
 from .ledger import Ledger, Request, entries
 from .load import Load, Settings, Stop
 from .summary import Reparent, Summary, summarise
-from .vtgate import Dialler, Layout, Login, ProbeError, Target, look_at, rows_found
+from .vtgate import Dialler, Layout, ProbeError, Target, look_at, rows_found
 
 STATE_FILE = "probe.json"
 TICK = 5.0
@@ -66,7 +67,7 @@ class State:
     @property
     def running(self) -> bool:
         """Whether the probe's process lives."""
-        return alive(Process(self.pid, self.started))
+        return Process(hostname(), self.pid, self.started).runs
 
 
 def state_of(directory: str) -> State | None:
@@ -308,11 +309,11 @@ def _run(
 
 
 def _write_state(plan: Plan, run: str, path: str, stay_with: Process | None) -> None:
-    myself = process(os.getpid())
+    myself = Process.current()
     state = State(
         run=run,
-        pid=os.getpid(),
-        started=0 if myself is None else myself.started,
+        pid=myself.pid,
+        started=myself.start,
         ledger=path,
         plan=plan.described(),
         stays_with=None if stay_with is None else stay_with.pid,
@@ -339,7 +340,7 @@ def _watch(load: Load, ledger: Ledger, stay_with: Process | None, reasons: list[
     next_tick = time.monotonic() + TICK
     while True:
         time.sleep(1)
-        if stay_with is not None and not reasons and not alive(stay_with):
+        if stay_with is not None and not reasons and not stay_with.runs:
             reasons.append(f"its process {stay_with.pid} is gone")
             load.stop()
         if time.monotonic() >= next_tick:

@@ -7,22 +7,17 @@ from __future__ import annotations
 
 import errno
 import re
-import ssl
 import time
-import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-try:
+from ..clients.login import Login, certificate_refusal
+
+with suppress(ImportError):  # clients.login reports it
     import pymysql
     import pymysql.cursors
-
-    HAS_PYMYSQL = True
-    PYMYSQL_ERROR: str | None = None
-except ImportError:
-    HAS_PYMYSQL = False
-    PYMYSQL_ERROR = traceback.format_exc()
 
 COLUMNS = ("id", "vtgate", "kind", "value", "at_us")
 PAGE = 2000
@@ -48,39 +43,6 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Login:
-    """How to log in at vtgate; named as in community.mysql."""
-
-    user: str | None = None
-    password: str | None = field(default=None, repr=False)
-    ca_cert: str | None = None
-    client_cert: str | None = None
-    client_key: str | None = None
-    check_hostname: bool | None = None
-
-    def tls(self) -> ssl.SSLContext | None:
-        """The TLS settings, None for a plain connection.
-
-        :raises ProbeError: when a certificate can't be read
-        """
-        if not (self.ca_cert or self.client_cert or self.client_key):
-            return None
-        try:
-            context = ssl.create_default_context(cafile=self.ca_cert)
-            if self.client_cert:
-                context.load_cert_chain(self.client_cert, self.client_key)
-        except OSError as error:
-            raise ProbeError(f"the TLS files can't be read: {error}") from error
-        if self.check_hostname is not None:
-            context.check_hostname = self.check_hostname
-        elif not self.ca_cert:
-            context.check_hostname = False
-        if not self.ca_cert and not context.check_hostname:
-            context.verify_mode = ssl.CERT_NONE
-        return context
-
-
-@dataclass(frozen=True)
 class Layout:
     """Where the table's rows live."""
 
@@ -97,26 +59,23 @@ class Dialler:
         self.targets = tuple(targets)
         self._login = login
         self._timeout = timeout
-        self._tls = login.tls()
 
     def open(self, target: Target, database: str) -> Any:
         """A connection with the database, for example C(commerce@replica), chosen.
 
         :raises pymysql.err.MySQLError: and its kin, as PyMySQL does
         """
-        return pymysql.connect(
-            host=target.host,
-            port=target.port,
-            user=self._login.user or "",
-            password=self._login.password or "",
+        connection = self._login.unopened(
+            target.host,
+            target.port,
             database=database,
             autocommit=None,
             connect_timeout=max(1, int(self._timeout)),
             read_timeout=self._timeout,
             write_timeout=self._timeout,
-            # PyMySQL 1.2 reads all certificates of the host for each connection that does not say (28 ms of CPU)
-            **({"ssl_disabled": True} if self._tls is None else {"ssl": self._tls}),
         )
+        connection.connect()
+        return connection
 
 
 def quoted(name: str) -> str:
@@ -166,6 +125,7 @@ def look_at(dialler: Dialler, keyspace: str, table: str) -> Layout:
                     connection.close()
         except (pymysql.err.MySQLError, OSError) as error:
             code, text = code_and_text(error)
+            text = certificate_refusal(error) or text
             advice = ""
             if code in (1054, 1146) or "not found" in text:
                 advice = (

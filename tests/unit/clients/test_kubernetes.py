@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import urllib3
 import websocket
-from kubernetes.stream import ws_client
 
+from ansible_collections.vtops.vitess.plugins.module_utils.clients import kubernetes as kubernetes_client
+from ansible_collections.vtops.vitess.plugins.module_utils.clients.access import Access
 from ansible_collections.vtops.vitess.plugins.module_utils.clients.kubernetes import (
-    Access,
     KubernetesClient,
     _exit_code,
     _websocket_url,
@@ -182,41 +182,45 @@ def test_a_status_that_is_no_json_is_no_success() -> None:
     assert _exit_code("error: ...") == 255
 
 
-class Stream:
-    """A WSClient whose command has ended, or not."""
+class Channel:
+    """A websocket on which these frames come; then it ends, with or without a goodbye, or nothing more comes."""
 
-    def __init__(self, out: str = "", err: str = "", status: str = "", still_open: bool = False) -> None:
-        self.out, self.err, self.status, self.still_open = out, err, status, still_open
+    def __init__(self, *frames: bytes, ends: str = "closed") -> None:
+        self.frames, self.ends = list(frames), ends
         self.closed = False
 
-    def run_forever(self, timeout: float) -> None:
-        pass
+    def settimeout(self, seconds: float) -> None:
+        assert seconds <= 5.0
 
-    def is_open(self) -> bool:
-        return self.still_open
+    def recv_data_frame(self, _control: bool) -> tuple[int, Any]:
+        if self.frames:
+            return websocket.ABNF.OPCODE_BINARY, SimpleNamespace(data=self.frames.pop(0))
+        if self.ends == "cut":
+            raise websocket.WebSocketConnectionClosedException("gone")
+        if self.ends == "reset":
+            raise ConnectionResetError("reset by peer")
+        if self.ends == "nothing":
+            raise websocket.WebSocketTimeoutException("timed out")
+        return websocket.ABNF.OPCODE_CLOSE, SimpleNamespace(data=b"")
 
-    def read_stdout(self, timeout: float) -> str:
-        return self.out
-
-    def read_stderr(self, timeout: float) -> str:
-        return self.err
-
-    def read_channel(self, _channel: int, timeout: float) -> str:
-        return self.status
-
-    def close(self) -> None:
+    def close(self, timeout: float) -> None:
         self.closed = True
 
 
+def stream(out: str = "", err: str = "", status: str = "", ends: str = "closed") -> Channel:
+    frames = [bytes([number]) + text.encode() for number, text in ((1, out), (2, err), (3, status)) if text]
+    return Channel(b"\x01", b"\x02", *frames, ends=ends)  # the API server begins with an empty frame each
+
+
 def run_exec(
-    monkeypatch: pytest.MonkeyPatch, stream: Stream, command: tuple[str, ...] = ("vtctldclient", "GetTablets")
+    monkeypatch: pytest.MonkeyPatch, channel: Channel, command: tuple[str, ...] = ("vtctldclient", "GetTablets")
 ) -> tuple[str, str]:
     kube, _pool = client()
-    monkeypatch.setattr(ws_client, "WSClient", lambda *_args, **_more: stream)
+    monkeypatch.setattr(kubernetes_client, "open_channel", lambda *_args: channel)
     try:
         return kube.exec("vitess", "vtctld-0", "vtctld", list(command), 5.0)
     finally:
-        assert stream.closed
+        assert channel.closed
 
 
 SUCCESS = json.dumps({"status": "Success"})
@@ -224,43 +228,54 @@ EXIT_1 = json.dumps({"status": "Failure", "details": {"causes": [{"reason": "Exi
 
 
 def test_an_exec_gives_its_standard_output_and_apart_its_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert run_exec(monkeypatch, Stream("[]", "a warning", SUCCESS)) == ("[]", "a warning")
+    assert run_exec(monkeypatch, stream("[]", "a warning", SUCCESS)) == ("[]", "a warning")
 
 
 def test_an_exec_that_fails_is_refused_with_its_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Refused, match="node doesn't exist") as refusal:
-        run_exec(monkeypatch, Stream("", "node doesn't exist\n", EXIT_1))
+        run_exec(monkeypatch, stream("", "node doesn't exist\n", EXIT_1))
     assert refusal.value.status == 1
 
 
 def test_an_exec_that_does_not_end_in_time_has_an_unknown_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OutcomeUnknown, match="no end after 5 s"):
-        run_exec(monkeypatch, Stream(still_open=True))
+        run_exec(monkeypatch, stream(ends="nothing"))
 
 
 def test_an_exec_is_named_by_its_first_words_and_never_by_the_text_of_a_script(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OutcomeUnknown) as plain:
-        run_exec(monkeypatch, Stream(still_open=True))
+        run_exec(monkeypatch, stream(ends="nothing"))
     assert str(plain.value) == "exec vtctldclient GetTablets in vitess/vtctld-0: no end after 5 s"
     with pytest.raises(OutcomeUnknown) as script:
-        run_exec(monkeypatch, Stream(still_open=True), ("sh", "-c", "line\n" * 400, "vtops"))
+        run_exec(monkeypatch, stream(ends="nothing"), ("sh", "-c", "line\n" * 400, "vtops"))
     assert str(script.value) == "exec sh -c in vitess/vtctld-0: no end after 5 s"
 
 
 def test_the_shards_script_is_named_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     kube, _pool = client()
-    monkeypatch.setattr(ws_client, "WSClient", lambda *_args, **_more: Stream(still_open=True))
+    monkeypatch.setattr(kubernetes_client, "open_channel", lambda *_args: stream(ends="nothing"))
     vtctld = Vtctld(ExecTransport(kube, "vitess", "vtctld-0", "vtctld", ["vtctldclient"]))
     with pytest.raises(OutcomeUnknown) as error:
         vtctld.shard_records("commerce", "-80")
     assert str(error.value) == "exec the shard's script in vitess/vtctld-0: no end after 18 s"
 
 
+@pytest.mark.parametrize("ends", ["closed", "cut", "reset"])
 def test_an_exec_whose_connection_was_cut_has_an_unknown_outcome_and_no_empty_output(
-    monkeypatch: pytest.MonkeyPatch,
+    ends: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(OutcomeUnknown, match="cut before its end"):
-        run_exec(monkeypatch, Stream("[", "", ""))
+    with pytest.raises(OutcomeUnknown, match="reset by peer" if ends == "reset" else "cut before its end"):
+        run_exec(monkeypatch, stream("[", "", "", ends=ends))
+
+
+def test_an_exec_that_told_its_end_is_done_however_the_connection_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_exec(monkeypatch, stream("[]", "", SUCCESS, ends="cut")) == ("[]", "")
+
+
+def test_a_character_that_two_frames_share_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = "ü".encode()[:1], "ü".encode()[1:]
+    channel = Channel(b"\x01" + first, b"\x01" + second, b"\x03" + SUCCESS.encode())
+    assert run_exec(monkeypatch, channel) == ("ü", "")
 
 
 def test_a_refused_handshake_says_why_in_kubernetes_own_words(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +286,7 @@ def test_a_refused_handshake_says_why_in_kubernetes_own_words(monkeypatch: pytes
         error.resp_body = json.dumps({"message": "cannot create resource pods/exec"}).encode()
         raise error
 
-    monkeypatch.setattr(ws_client, "WSClient", refuse)
+    monkeypatch.setattr(kubernetes_client, "open_channel", refuse)
     with pytest.raises(Refused, match="cannot create resource pods/exec") as refusal:
         kube.exec("vitess", "vtctld-0", "vtctld", ["vtctldclient"], 5.0)
     assert refusal.value.status == 403

@@ -194,18 +194,31 @@ def test_waiting_is_told_by_the_action_plugin_straight_from_the_worker(
     assert told[0].startswith("  zone1-0000000102: pod_replace: waiting for the new Pod")
 
 
+def test_the_lines_that_told_of_a_wait_are_in_the_result_both_ways(as_module: Way, as_action: Way) -> None:
+    for way in (as_module, as_action):
+        result = way(drained(), "pod_replace", args_of())
+        assert result["progress"][0].startswith("zone1-0000000102: pod_replace: waiting for the new Pod")
+        assert "progress" not in way(World(), "fleet_info", LOGIN)
+
+
 def test_a_connection_that_is_not_local_runs_the_real_module(monkeypatch: pytest.MonkeyPatch) -> None:
     action = an_action("tablet_drain", args_of(), False, "ssh")
+    action._task.environment = [{"PATH": "/x"}]
     asked: list[dict[str, Any]] = []
 
-    def execute_module(**given: Any) -> dict[str, Any]:
-        asked.append(given)
-        return {"changed": True}
+    told: list[str] = []
 
+    def execute_module(**given: Any) -> dict[str, Any]:
+        asked.append({**given, "environment": action._task.environment})
+        return {"changed": True, "progress": ["zone1-0000000102: tablet_drain: waiting"]}
+
+    monkeypatch.setattr(operation_action.display, "display", lambda text, *_args, **_more: told.append(text))
     monkeypatch.setattr(action, "_execute_module", execute_module)
     monkeypatch.setattr(operation_action, "execute", lambda *_args, **_more: pytest.fail("it ran in the worker"))
     assert action.run(task_vars={})["changed"] is True
     assert [call["module_name"] for call in asked] == ["vtops.vitess.tablet_drain"]
+    assert asked[0]["environment"] == [{"PATH": "/x"}, {"VTOPS_EXECUTOR": Process.controlling().as_text()}]
+    assert told == ["  zone1-0000000102: tablet_drain: waiting"]
 
 
 def test_a_missing_library_is_told_with_interpreter_and_pip_command_before_anything_is_asked(

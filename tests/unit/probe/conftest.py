@@ -13,7 +13,8 @@ from typing import Any
 import pymysql
 import pytest
 
-from ansible_collections.vtops.vitess.plugins.module_utils.probe.vtgate import Dialler, Login, Target
+from ansible_collections.vtops.vitess.plugins.module_utils.clients.login import Login
+from ansible_collections.vtops.vitess.plugins.module_utils.probe.vtgate import Dialler, Target
 
 
 class FakeVtgate:

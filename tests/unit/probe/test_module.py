@@ -147,7 +147,7 @@ def test_started_stopped_and_summed_up(params: dict[str, Any], monkeypatch: pyte
 def test_without_a_playbook_above_it_warns_that_only_the_deadline_ends_it(
     params: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(client_probe, "playbook_above", lambda pid: None)
+    monkeypatch.setattr(client_probe.Process, "playbook", classmethod(lambda _kind: None))
     monkeypatch.setattr(client_probe, "start", lambda plan, companion: (_state(), True))
     module = FakeModule(params)
     client_probe.run_started(module)

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.vtops.vitess.plugins.module_utils.clients.login import Login
+from ansible_collections.vtops.vitess.plugins.module_utils.executor import Process
 from ansible_collections.vtops.vitess.plugins.module_utils.probe import process as probe
-from ansible_collections.vtops.vitess.plugins.module_utils.probe.ancestry import process
 from ansible_collections.vtops.vitess.plugins.module_utils.probe.load import Settings
 from ansible_collections.vtops.vitess.plugins.module_utils.probe.process import (
     Plan,
@@ -25,7 +26,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.probe.process import 
     stop,
     summary,
 )
-from ansible_collections.vtops.vitess.plugins.module_utils.probe.vtgate import Layout, Login, ProbeError, Target
+from ansible_collections.vtops.vitess.plugins.module_utils.probe.vtgate import Layout, ProbeError, Target
 
 TARGETS = (Target("a", "192.0.2.1", 3306),)
 
@@ -86,7 +87,7 @@ def test_a_second_start_leaves_it_alone_and_one_with_other_settings_is_refused(p
 
 def test_it_ends_when_the_process_that_it_stays_with_ends(plan: Plan):
     with subprocess.Popen(["sleep", "600"]) as companion:
-        companion_process = process(companion.pid)
+        companion_process = Process.of(companion.pid)
         assert companion_process is not None
         state, _changed = start(plan, companion_process)
         assert state.running

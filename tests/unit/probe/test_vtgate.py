@@ -8,9 +8,7 @@ import errno
 
 import pytest
 
-from ansible_collections.vtops.vitess.plugins.module_utils.probe import vtgate
 from ansible_collections.vtops.vitess.plugins.module_utils.probe.vtgate import (
-    Login,
     ProbeError,
     Target,
     code_and_text,
@@ -74,28 +72,5 @@ def test_an_error_is_told_with_its_number_in_one_line():
     assert code_and_text(LookupError("a\nb")) == (0, "LookupError: a b")
 
 
-def test_a_password_is_not_in_what_a_login_prints():
-    assert "secret" not in repr(Login("me", "secret"))
-
-
-def test_there_is_tls_only_where_it_was_asked_for(tmp_path):
-    assert Login("me", "x").tls() is None
-    with pytest.raises(ProbeError, match="TLS"):
-        Login(ca_cert=str(tmp_path / "none.pem")).tls()
-
-
 def test_a_name_stays_one_name():
     assert quoted("a`b") == "`a``b`"
-
-
-@pytest.mark.parametrize("tls", [False, True])
-def test_a_connection_says_if_it_is_encrypted_and_reads_no_certificates_if_not(
-    monkeypatch: pytest.MonkeyPatch, tls: bool
-):
-    asked: dict[str, object] = {}
-    monkeypatch.setattr(vtgate.pymysql, "connect", lambda **options: asked.update(options))
-    monkeypatch.setattr(Login, "tls", lambda self: "context" if tls else None)
-    target = Target("a", "192.0.2.1", 3307)
-    vtgate.Dialler([target], Login("me", "x"), 10.0).open(target, "commerce@replica")
-    assert (asked["host"], asked["port"], asked["database"]) == ("192.0.2.1", 3307, "commerce@replica")
-    assert (asked.get("ssl_disabled"), asked.get("ssl")) == ((None, "context") if tls else (True, None))
