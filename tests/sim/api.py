@@ -14,7 +14,7 @@ from typing import Any
 from .fleet import POOLS, Fleet, Tablet
 from .kubernetes import Kubernetes, Rejected
 from .layout import NAMESPACE
-from .store import KINDS, Json, Store, matches, merged
+from .store import KINDS, POD_FIELDS, Json, Store, fields_of, has_fields, matches, merged
 from .vtgate import Vtgate
 
 PATH = re.compile(
@@ -25,7 +25,10 @@ PROXY = re.compile(r"/api/v1/namespaces/[\w-]+/pods/(?P<pod>[\w.-]+?)(?::(?P<por
 
 
 class Api:
-    """Answers requests on the objects of one namespace. pages: how many items a list's page has at most."""
+    """Answers requests on the objects of one namespace. largest_page: how many items a list's page has at most.
+
+    What a list holds is live: it must be made text before anything else happens in the fleet.
+    """
 
     def __init__(self, store: Store, kubernetes: Kubernetes, fleet: Fleet, vtgates: dict[str, Vtgate]) -> None:
         self.store, self.kubernetes, self.fleet, self.vtgates = store, kubernetes, fleet, vtgates
@@ -104,11 +107,14 @@ class Api:
         return copy.deepcopy(self.store.put(resource, body))
 
     def _list(self, resource: str, query: dict[str, str]) -> Json:
-        found = [
-            item
-            for _name, item in sorted(self.store.of(resource).items())
-            if matches(query.get("labelSelector", ""), item["metadata"].get("labels") or {})
-        ]
+        try:
+            fields = fields_of(query.get("fieldSelector", ""), POD_FIELDS if resource == "pods" else ("metadata.name",))
+        except LookupError as error:
+            raise Rejected(400, "BadRequest", f"field label not supported: {error.args[0]}") from error
+        found = [item for item in self.store.of(resource).values() if has_fields(item, fields)]
+        if selector := query.get("labelSelector", ""):
+            found = [item for item in found if matches(selector, item["metadata"].get("labels") or {})]
+        found.sort(key=lambda item: str(item["metadata"]["name"]))
         start = int(query.get("continue") or 0)
         limit = min(int(query.get("limit") or self.largest_page), self.largest_page)
         page = found[start : start + limit]
@@ -118,7 +124,22 @@ class Api:
             if not query.get("labelSelector"):
                 meta["remainingItemCount"] = len(found) - start - limit
         version, kind = KINDS[resource]
-        return {"apiVersion": version, "kind": f"{kind}List", "metadata": meta, "items": [_item(each) for each in page]}
+        return {
+            "apiVersion": version,
+            "kind": f"{kind}List",
+            "metadata": meta,
+            "items": [self._item(each) for each in page],
+        }
+
+    def _item(self, item: Json) -> Json:
+        """As a list holds it: its kind is the list's, and a map that is empty is not there; a vtgate's Pod spells out its command line."""
+        shown = {key: value for key, value in item.items() if key not in ("apiVersion", "kind")}
+        if not shown["metadata"].get("annotations", True):
+            shown["metadata"] = {key: value for key, value in shown["metadata"].items() if key != "annotations"}
+        if vtgate := self.vtgates.get(shown["metadata"]["name"]):
+            container = {**shown["spec"]["containers"][0], "command": vtgate.command}
+            shown["spec"] = {**shown["spec"], "containers": [container]}
+        return shown
 
     # -- web pages through the Pod proxy
 
@@ -136,14 +157,6 @@ class Api:
         if page.startswith("/livequeryz"):
             return [{"Type": "stateless", "Query": text} for text in tablet.live_queries] or None
         return tablet_variables(tablet)
-
-
-def _item(item: Json) -> Json:
-    """As a list holds it: its kind is the list's, and a map that is empty is not there."""
-    shown = {key: copy.deepcopy(value) for key, value in item.items() if key not in ("apiVersion", "kind")}
-    if not shown["metadata"].get("annotations", True):
-        del shown["metadata"]["annotations"]
-    return shown
 
 
 def tablet_variables(tablet: Tablet) -> Json:
