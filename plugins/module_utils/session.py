@@ -75,6 +75,8 @@ class Session:
         self.shard_name = ""
         self.state = UNCHANGED
         self.agreed = False  # every vtgate was seen to serve the new primary
+        # Vtgates are asked for all tablets and not by address; each step of a roll of 10,000 could not afford that.
+        self.asks_for_all = self.manual
 
     def _alias(self, text: str) -> Alias:
         try:
@@ -166,7 +168,8 @@ class Session:
         self, mysqlds: bool = True, vtgates: bool = True, work: bool = False, canary: bool = False
     ) -> tuple[Shard, Tablet]:
         """The shard now, and this tablet in it."""
-        shard = self.cluster.read_shard(self.keyspace, self.shard_name, mysqlds, vtgates, work, canary)
+        former = None if self.asks_for_all else {e.address for e in self.journal.values() if e.address}
+        shard = self.cluster.read_shard(self.keyspace, self.shard_name, mysqlds, vtgates, work, canary, former)
         tablet = shard.tablet(self.alias)
         if tablet is None:
             raise self.failure(f"{shard} has no tablet {self.alias} any more")

@@ -10,6 +10,8 @@ import json
 import re
 import threading
 import traceback
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -60,6 +62,11 @@ class Endpoint:
     web_port: int = 15000
     ready: bool = True
     terminating: bool = False
+    flags: tuple[tuple[str, str], ...] | None = None  # None where its Pod's spec does not spell out the command line
+
+
+# An address that no tablet has: a vtgate that is asked for it proves that it answers. An empty pattern would be every tablet.
+NOWHERE = "-"
 
 
 class VtgateClient:
@@ -140,15 +147,26 @@ class VtgateClient:
             _close(self._kept)
         self._kept = None
 
-    def view(self) -> Vtgate:
-        """Its rows and its flags; the error is in the result, so that one vtgate never hides another."""
+    def open(self) -> None:
+        """Log in, where no connection is kept: while the topology is still being read. What fails, the view will say."""
+        with self._asking, suppress(EdgeError):
+            if self._kept is None and self.endpoint.ready and not self.endpoint.terminating:
+                self._kept = self.connect()
+
+    def view(self, addresses: Collection[str] | None = None) -> Vtgate:
+        """Its rows at these addresses (None: all) and its flags; the error is in the result, so that one vtgate never hides another.
+
+        LIKE is about the host name alone (go/vt/vtgate/executor.go ShowTablets), one pattern a statement; WHERE is ignored there.
+        """
         base = Vtgate(self.endpoint.name, terminating=self.endpoint.terminating)
         if self.endpoint.terminating:
             return base
         if not self.endpoint.ready:
             return replace(base, error="its Pod is not Ready")
         try:
-            routes = tuple(parse_route(row) for row in self.rows("SHOW VITESS_TABLETS"))
+            routes = tuple(parse_route(row) for row in self._rows_at(addresses))
+            if self._settings is None and self.endpoint.flags is not None:
+                self._settings = parse_settings(dict(self.endpoint.flags))
             if self._settings is None:
                 page = self.variables()
                 self._settings, self._version = parse_settings(flags_of(page)), str(page.get("BuildVersion") or "")
@@ -156,8 +174,15 @@ class VtgateClient:
             return replace(base, error=str(error))
         return replace(base, routes=routes, settings=self._settings, version=self._version)
 
+    def _rows_at(self, addresses: Collection[str] | None) -> list[tuple[Any, ...]]:
+        if addresses is None:
+            return self.rows("SHOW VITESS_TABLETS")
+        asked = sorted(addresses) or [NOWHERE]
+        found = [row for address in asked for row in self.rows(f"SHOW VITESS_TABLETS LIKE '{_quoted(address)}'")]
+        return list(dict.fromkeys(found))
+
     def variables(self) -> dict[str, Any]:
-        """Its /debug/vars; empty for a vtgate that is known by address only."""
+        """Its /debug/vars, which grows with the fleet (a set of counters for each shard); empty for a vtgate that is known by address only."""
         if not self.endpoint.pod:
             return {}
         raw = self._kube.web_get(self.endpoint.namespace, self.endpoint.pod, self.endpoint.web_port, "/debug/vars")
@@ -205,6 +230,10 @@ class VtgateClient:
             if error.args and error.args[0] in (2003, 2006, 2013):
                 raise
             return ""
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "''")
 
 
 def _close(connection: Any) -> None:

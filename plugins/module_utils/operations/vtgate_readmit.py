@@ -13,7 +13,7 @@ from typing import Any
 from .. import durability, gates
 from ..arguments import cluster_spec, roll_spec
 from ..claim import Entry
-from ..cluster import in_parallel, of_tablets
+from ..cluster import in_parallel
 from ..errors import EdgeError
 from ..fleet import SERVING_TYPES, Shard, Tablet, TabletType, away_reasons, not_routed_reasons
 from ..gtid import GtidSet
@@ -37,6 +37,8 @@ def run(session: Session) -> dict[str, Any]:
     """Readmit one tablet. Raises StepFailure; it never takes anything away."""
     with session.failing():
         session.locate()
+        # Where it was before is what a stale route leads to; where nobody wrote that down, such routes must be searched for.
+        session.asks_for_all |= not (session.entry.in_flight and session.entry.address)
         with session.phases.phase("look"):
             shard, tablet = session.read()
         pod = session.pod_of(tablet)
@@ -174,10 +176,11 @@ def _wait_routes(session: Session, shard: Shard, original: TabletType) -> tuple[
     """
     before = shard.tablet(session.alias)
     expected = replace(before, type=original) if before is not None else None
+    addresses = {before.hostname if before is not None else "", session.entry.address} - {""}
 
     def look() -> Look[tuple[Shard, Tablet]]:
         if expected is not None:
-            views = of_tablets(session.cluster.views(), shard.tablets)
+            views = session.cluster.views(None if session.asks_for_all else addresses)
             missing = list(not_routed_reasons(replace(shard, vtgates=views), expected))
             missing += [f"{view.name}: {view.error}" for view in views if view.error]
             if missing:

@@ -155,6 +155,19 @@ def test_an_annotation_is_a_merge_patch_of_that_very_pod() -> None:
     assert json.loads(asked["body"]) == {"metadata": {"uid": "uid-1", "annotations": {"a": "b"}}}
 
 
+def test_a_page_of_a_list_is_asked_for_when_the_one_before_was_used_up() -> None:
+    kube, pool = client({"items": [{"a": 1}, {"a": 2}], "metadata": {"continue": "t"}}, {"items": [{"a": 3}]})
+    found = kube.each("/x")
+    assert [next(found), next(found), len(pool.asked)] == [{"a": 1}, {"a": 2}, 1]
+    assert [next(found), len(pool.asked)] == [{"a": 3}, 2]
+
+
+def test_pods_may_be_selected_by_a_field() -> None:
+    kube, pool = client({"items": []})
+    kube.pods("vitess", "app=x", "status.podIP=10.0.0.7")
+    assert pool.asked[0]["url"].endswith("&labelSelector=app%3Dx&fieldSelector=status.podIP%3D10.0.0.7")
+
+
 def test_a_web_page_is_read_through_the_pod_proxy() -> None:
     kube, pool = client(b"{}")
     assert kube.web_get("vitess", "db-0", 15000, "/debug/vars") == b"{}"

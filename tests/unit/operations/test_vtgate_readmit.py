@@ -57,6 +57,27 @@ def test_what_was_just_read_under_the_claim_is_not_read_again_unless_it_got_old(
     assert len(seen) == reads
 
 
+def test_in_a_roll_vtgates_are_asked_for_the_old_and_the_new_addresses_only() -> None:
+    world = replaced()
+    world.before("SHOW VITESS_TABLETS$", lambda: pytest.fail("a vtgate was asked for all tablets"))
+    asked: list[str] = []
+    for address in ("10.0.0.102", "10.0.1.102"):
+        world.before(f"LIKE '{address}'", lambda address=address: asked.append(address), times=99)  # type: ignore[misc]
+    assert world.run("vtgate_readmit")["changed"] is True
+    assert set(asked) == {"10.0.0.102", "10.0.1.102"}
+
+
+@pytest.mark.parametrize("options", [{}, {"roll": None}], ids=["not taken by us", "by hand"])
+def test_where_its_old_address_is_not_known_or_by_hand_every_row_is_looked_at(options: dict[str, None]) -> None:
+    world = replaced() if options else World()
+    world.run("shard_claim", state="absent")
+    world.clock.sleep(5.0)  # every vtgate has polled
+    strays = [("REPLICA", "SERVING", world.tablet(REPLICA).hostname), ("REPLICA", "SERVING", "10.9.9.9")]
+    world.vtgates[0].instead[REPLICA] = strays
+    with pytest.raises(StepFailure, match=r"also routes to its old address 10\.9\.9\.9"):
+        world.run("vtgate_readmit", route_timeout=2.0, **options)
+
+
 def test_the_journal_says_finished_only_after_the_proof() -> None:
     world = replaced()
     in_flight: list[bool] = []
