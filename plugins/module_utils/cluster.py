@@ -97,7 +97,7 @@ class Cluster:
                 seen = self._seen.setdefault((keyspace, shard), set())
                 seen |= present
                 addresses = None if former is None else frozenset(seen.union(former))
-            views = _views(clients, addresses)
+            views = views_of(clients, addresses)
             pods = listed.result()
         if records.durability is not None:
             self._durability[keyspace] = records.durability
@@ -175,7 +175,7 @@ class Cluster:
 
     def views(self, addresses: Collection[str] | None) -> tuple[Vtgate, ...]:
         """Every vtgate's own view of the tablets at these addresses (None: of all), all at once. Connections are kept for this operation."""
-        return _views(self.vtgates(), addresses)
+        return views_of(self.vtgates(), addresses)
 
     # -- Pods and owners
 
@@ -382,7 +382,8 @@ def in_parallel(calls: Sequence[Callable[[], T]], at_once: int = VTGATES_AT_ONCE
         return [future.result() for future in [pool.submit(call) for call in calls]]
 
 
-def _views(clients: Sequence[VtgateClient], addresses: Collection[str] | None) -> tuple[Vtgate, ...]:
+def views_of(clients: Sequence[VtgateClient], addresses: Collection[str] | None) -> tuple[Vtgate, ...]:
+    """What these vtgates show at these addresses (None: of all), all at once."""
     return tuple(in_parallel([partial(client.view, addresses) for client in clients]))
 
 

@@ -195,10 +195,13 @@ class VtgateClient:
     def canary(self, keyspace: str, shard: str, kind: str, alias: Alias, server_uuid: str, tries: int) -> int:
         """Read @@server_uuid through this vtgate until this very tablet answers; how many reads it took.
 
+        Over the kept connection, which has only asked what is shown and is closed then; over a new one where none is kept.
         From v24 on the tablet is addressed (C(ks:shard@type|alias)); before, the vtgate chooses and the read is repeated, at most tries times.
         Raises Refused where another tablet answered every time, and whatever the vtgate says.
         """
-        connection = self.connect()
+        with self._asking:
+            connection, self._kept = self._kept, None
+        connection = connection or self.connect()
         try:
             with connection.cursor() as cursor:
                 if self._addressed(cursor, f"{keyspace}:{shard}@{kind.lower()}|{alias}") == server_uuid.lower():

@@ -13,7 +13,8 @@ from typing import Any
 from .. import durability, gates
 from ..arguments import cluster_spec, roll_spec
 from ..claim import Entry
-from ..cluster import in_parallel
+from ..clients.vtgate import VtgateClient
+from ..cluster import in_parallel, views_of
 from ..errors import EdgeError
 from ..fleet import SERVING_TYPES, Shard, Tablet, TabletType, away_reasons, not_routed_reasons
 from ..gtid import GtidSet
@@ -172,19 +173,15 @@ def catch_up_problem(session: Session, shard: Shard, tablet: Tablet, original: T
 def _wait_routes(session: Session, shard: Shard, original: TabletType) -> tuple[Shard, Tablet]:
     """Every vtgate that should see it shows it SERVING at its address and nowhere else; it acks if it should.
 
-    The vtgates are asked often, the whole shard only when they agree: a vtgate learns a new address by polling the topology.
+    The vtgates that lag are asked often, all of them and the whole shard only when those agree: a vtgate learns a new address
+    by polling the topology.
     """
     before = shard.tablet(session.alias)
-    expected = replace(before, type=original) if before is not None else None
-    addresses = {before.hostname if before is not None else "", session.entry.address} - {""}
+    lagging = _Lagging(session, shard, replace(before, type=original)) if before is not None else None
 
     def look() -> Look[tuple[Shard, Tablet]]:
-        if expected is not None:
-            views = session.cluster.views(None if session.asks_for_all else addresses)
-            missing = list(not_routed_reasons(replace(shard, vtgates=views), expected))
-            missing += [f"{view.name}: {view.error}" for view in views if view.error]
-            if missing:
-                return Look(missing="; ".join(missing))
+        if lagging is not None and (late := lagging.reasons()):
+            return Look(missing="; ".join(late))
         now, tablet = session.read()
         missing = list(away_reasons(now, tablet)) if tablet.type == original else [f"its type is {tablet.type}"]
         verdict = gates.every_vtgate_answers(session.case(now, None))
@@ -197,6 +194,27 @@ def _wait_routes(session: Session, shard: Shard, original: TabletType) -> tuple[
         look, "every vtgate to route to it", session.params["route_timeout"], every_s=0.3
     )
     return found
+
+
+class _Lagging:
+    """The vtgates that do not route to a tablet yet."""
+
+    def __init__(self, session: Session, shard: Shard, expected: Tablet) -> None:
+        self._cluster, self._shard, self._expected = session.cluster, shard, expected
+        known = frozenset({expected.hostname, session.entry.address} - {""})
+        self._addresses = None if session.asks_for_all else known
+        self._behind: list[VtgateClient] = []
+
+    def reasons(self) -> list[str]:
+        """Why each does not. Only those that did not at the last look are asked, and all that there are, listed anew, where one cannot be."""
+        clients = self._behind or self._cluster.vtgates()
+        views = views_of(clients, self._addresses)
+        why = [list(not_routed_reasons(replace(self._shard, vtgates=(view,)), self._expected)) for view in views]
+        self._behind = [client for client, late in zip(clients, why, strict=True) if late]
+        failed = [f"{view.name}: {view.error}" for view in views if view.error]
+        if failed:
+            self._behind = []
+        return [reason for late in why for reason in late] + failed
 
 
 def _soak(session: Session) -> None:

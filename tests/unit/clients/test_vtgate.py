@@ -281,6 +281,17 @@ def test_a_v24_vtgate_is_asked_for_this_very_tablet(world: World) -> None:
     assert canary(world) == 1
 
 
+def test_a_canary_takes_the_kept_connection_and_closes_it(world: World) -> None:
+    one, connected = client(world), []
+    connect = one.connect
+    one.connect = lambda: connected.append(1) or connect()  # type: ignore[method-assign,func-returns-value]
+    one.view()
+    assert one.canary("commerce", "-80", "REPLICA", REPLICA, uuid_of(REPLICA), 10) == 1
+    assert (len(connected), one._kept) == (1, None)
+    assert one.canary("commerce", "-80", "REPLICA", REPLICA, uuid_of(REPLICA), 10) == 1
+    assert len(connected) == 2
+
+
 def test_the_server_uuid_is_compared_without_case(world: World) -> None:
     world.tablet(REPLICA).uuid = world.tablet(REPLICA).uuid.upper()
     assert canary(world, uuid=uuid_of(REPLICA)) == 1
