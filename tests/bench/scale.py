@@ -43,6 +43,7 @@ VIRTUAL_START = 10_000.0
 SPEED = 6.0  # Pods and vtgates' refresh: 10 s, as the behaviour tests have it
 START_LIMIT_S = 120.0
 PROOFS = 3
+PAGE = "vtgate page"
 
 
 class FleetClock:
@@ -116,7 +117,8 @@ def measure(tablets: int, vtgates: int, rolled: int) -> tuple[Point, dict[str, A
         vtgates=vtgates,
         rolled=rolled,
         requests_per_tablet=round(sum(asked["requests"].values()) / rolled, 2),
-        bytes_per_tablet=round(sum(asked["bytes"].values()) / rolled),
+        bytes_per_tablet=round(sum(n for kind, n in asked["bytes"].items() if kind != PAGE) / rolled),
+        page_bytes_per_tablet=round(asked["bytes"].get(PAGE, 0) / rolled),
         proof_s=round(proof_s, 3),
         plan_s=round(planned["seconds"], 3),
         rss_mb=round(planned["rss_mb"], 1),

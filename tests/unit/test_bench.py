@@ -53,15 +53,15 @@ def test_the_table_says_of_which_kind_the_errors_are() -> None:
 
 # -- growth
 
-SMALL = Point(30, 2, 30, 300.0, 200_000, 0.5, 1.0, 60.0)
+SMALL = Point(30, 2, 30, 300.0, 200_000, 5_000, 0.5, 1.0, 60.0)
 LARGE = replace(SMALL, tablets=10_000, requests_per_tablet=315.0, plan_s=8.0, rss_mb=120.0)
 BUSY = replace(SMALL, vtgates=200, rolled=3, requests_per_tablet=9000.0, bytes_per_tablet=9_000_000, proof_s=3.0)
 
 
 def test_each_fleet_is_compared_with_the_one_that_differs_in_one_thing_only() -> None:
     assert growth.growth([SMALL, BUSY, LARGE]) == [
-        "30 -> 10,000 tablets: requests per tablet x1.05, bytes per tablet x1.00, proof x1.00, plan x8.00, memory x2.00",
-        "2 -> 200 vtgates: requests per tablet x30.00, bytes per tablet x45.00, proof x6.00, plan x1.00, memory x1.00",
+        "30 -> 10,000 tablets: requests per tablet x1.05, bytes per tablet x1.00, pages x1.00, proof x1.00, plan x8.00, memory x2.00",
+        "2 -> 200 vtgates: requests per tablet x30.00, bytes per tablet x45.00, pages x1.00, proof x6.00, plan x1.00, memory x1.00",
     ]
 
 
