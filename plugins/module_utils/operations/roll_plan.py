@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -42,6 +42,7 @@ NEAR_SHARD_PREFLIGHT: tuple[gates.Gate, ...] = (
 )
 SHARDS_ASKED, SHARDS_AT_ONCE = 16, 8
 PROBLEMS_NAMED = 20
+ROWS_WORTH_A_QUESTION = 100
 
 
 def argument_spec() -> dict[str, Any]:
@@ -76,8 +77,7 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     todo = frozenset(step.alias for step in order if step.action == "replace")
     coming = list(dict.fromkeys(_shard_of(fleet[step.alias]) for step in order if step.alias in todo))
     near, far = coming[:SHARDS_ASKED], coming[SHARDS_ASKED:]
-    # One whole view of each vtgate is less than views of many shards by address.
-    seen = cluster.views(None) if near else ()
+    seen = cluster.views(_addresses(concerned.values(), near, len(fleet))) if near else ()
     reads = in_parallel([partial(cluster.read_shard, *key, vtgates=False) for key in near], SHARDS_AT_ONCE)
     views = [replace(read, vtgates=of_tablets(seen, read.tablets)) for read in reads]
     known = _as_listed(cluster, far, concerned.values(), clock)
@@ -104,6 +104,13 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
 
 def _shard_of(member: Member) -> tuple[str, str]:
     return member.tablet.keyspace, member.tablet.shard
+
+
+def _addresses(members: Iterable[Member], shards: Collection[tuple[str, str]], tablets: int) -> frozenset[str] | None:
+    """Where the tablets of these shards are and were; None, for all there are, as long as reading all rows is less than so many questions."""
+    mine = [member for member in members if _shard_of(member) in shards]
+    found = {member.tablet.hostname for member in mine} | {member.entry.address for member in mine if member.entry}
+    return frozenset(found - {""}) if tablets > ROWS_WORTH_A_QUESTION * len(found) else None
 
 
 def _revision(member: Member) -> str:

@@ -217,6 +217,19 @@ def test_what_the_lists_show_of_the_other_shards_is_refused_all_the_same(world: 
     assert reason in str(refusal.value)
 
 
+def test_vtgates_are_asked_for_all_rows_unless_a_few_questions_are_less(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole: list[str] = []
+    world.before("SHOW VITESS_TABLETS$", lambda: whole.append("whole"), times=99)
+    everything = a_large_world(world, 3)
+    run(world, everything)
+    assert len(whole) == len(world.vtgates)
+    monkeypatch.setattr(roll_plan, "ROWS_WORTH_A_QUESTION", 0.5)
+    assert run(world, everything)["left"] == 9
+    assert len(whole) == len(world.vtgates)
+
+
 def test_of_many_problems_some_are_named(world: World) -> None:
     everything = a_large_world(world, 12)
     for owner in world.stateful_sets.values():
