@@ -11,7 +11,6 @@ import re
 import threading
 import traceback
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -80,6 +79,7 @@ class VtgateClient:
         self._asking = (
             threading.Lock()
         )  # a plan reads several shards at once, and a connection carries one query at a time
+        self._not_opened: EdgeError | None = None
         self._settings: VtgateSettings | None = None
         self._version = ""
 
@@ -148,10 +148,14 @@ class VtgateClient:
         self._kept = None
 
     def open(self) -> None:
-        """Log in, where no connection is kept: while the topology is still being read. What fails, the view will say."""
-        with self._asking, suppress(EdgeError):
-            if self._kept is None and self.endpoint.ready and not self.endpoint.terminating:
+        """Log in, where no connection is kept: while the topology is still being read. What fails, the next view will say."""
+        with self._asking:
+            if self._kept is not None or self.endpoint.terminating or not self.endpoint.ready:
+                return
+            try:
                 self._kept = self.connect()
+            except EdgeError as error:
+                self._not_opened = error
 
     def view(self, addresses: Collection[str] | None = None) -> Vtgate:
         """Its rows at these addresses (None: all) and its flags; the error is in the result, so that one vtgate never hides another.
@@ -163,6 +167,9 @@ class VtgateClient:
             return base
         if not self.endpoint.ready:
             return replace(base, error="its Pod is not Ready")
+        not_opened, self._not_opened = self._not_opened, None
+        if not_opened is not None:
+            return replace(base, error=str(not_opened))
         try:
             routes = tuple(parse_route(row) for row in self._rows_at(addresses))
             if self._settings is None and self.endpoint.flags is not None:

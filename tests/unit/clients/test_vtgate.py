@@ -270,6 +270,17 @@ def test_a_connection_is_opened_early_and_what_fails_then_is_said_by_the_view(wo
     assert other.view().error == "vtgate-1: connection refused"
 
 
+def test_a_vtgate_that_could_not_be_reached_is_not_waited_for_twice_in_one_look(world: World) -> None:
+    one, tries = client(world), []
+    world.vtgates[0].down = True
+    connect = one.connect
+    one.connect = lambda: tries.append(1) or connect()  # type: ignore[method-assign,func-returns-value]
+    one.open()
+    assert (one.view().error, len(tries)) == ("vtgate-0: connection refused", 1)
+    world.vtgates[0].down = False
+    assert (one.view().error, len(tries)) == ("", 2)
+
+
 # -- canary
 
 
