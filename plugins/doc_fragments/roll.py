@@ -24,14 +24,17 @@ options:
       - Without it the module claims the shard by itself, for as long as this ansible-playbook runs.
     type: str
   claim_wait:
-    description: Seconds to wait for a shard that another roll holds. V(0) fails at once, naming the holder.
+    description:
+      - Seconds to wait for a shard that another roll holds and renews; then it fails, naming the holder.
+      - A holder of another host that does not renew is watched for 60 seconds whatever this is, and then taken over; the first
+        renewal that is seen refuses the shard. One that is seen to run on this host is refused at once.
     type: float
     default: 0.0
   wanted_revision:
     description: Revision of the owner (StatefulSet updateRevision) that the tablet must run. Without it, what the owner's spec says now.
     type: str
   wanted_since:
-    description: Instead of a revision, an RFC 3339 time; a Pod created before it is to be replaced.
+    description: Instead of a revision, an RFC 3339 time; a Pod created before it is to be replaced. A time that is yet to come is refused.
     type: str
   max_lag:
     description: Replication lag in seconds up to which a tablet counts as a route for clients and as caught up.

@@ -56,6 +56,7 @@ LOOKS: dict[str, str] = {
     "spec_is_as_planned": OWNERS,
     "version_step_is_allowed": OWNERS,
     "new_pod_has_a_place": "kubectl describe nodes",
+    "rights_are_granted": "kubectl -n {namespace} auth can-i --list",
     "claim": CLAIM,
     "reparent": "vtctldclient GetShard {keyspace}/{shard}",
     "soak": TABLETS,

@@ -14,6 +14,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 from . import labels
@@ -28,6 +29,7 @@ RENEW_EVERY_S = 10.0
 # The longest that a remote command of a holder may still run after the holder lost its claim.
 REMOTE_LIMIT_S = 30.0
 KEEP_FINISHED = 30
+TAKE_OVER = "wait for it (claim_wait), or end that ansible-playbook and run the same again"
 
 
 class ClaimLost(EdgeError):
@@ -149,11 +151,64 @@ class LeaseState:
 
     resource_version: str
     identity: str
+    acquired: str
     renewed: str
     duration_s: int
     transitions: int
     holder: Holder | None
     journal: Journal
+
+
+class _Watch:
+    """What one waiter sees of a Lease that somebody else holds, on its own monotonic clock."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._state: LeaseState | None = None
+        self._unchanged_since = 0.0
+        self.sign_of_life = ""  # why its holder lives, as the last look showed it; empty where nothing says so
+
+    def see(self, state: LeaseState | None) -> None:
+        """One look at the Lease."""
+        before, self._state = self._state, state
+        renewed = before is not None and state is not None and before.resource_version != state.resource_version
+        if before is None or renewed:
+            self._unchanged_since = self._clock.monotonic()
+        self.sign_of_life = ""
+        if self._runs_here:
+            self.sign_of_life = "it runs on this host"
+        elif renewed and not self._ended_here:
+            self.sign_of_life = "it renewed it in this moment"
+
+    def lost_to_somebody(self) -> None:
+        """The Lease was written by somebody else between our look and our write."""
+        self.sign_of_life = "it lives"
+
+    @property
+    def _holder(self) -> Holder | None:
+        return self._state.holder if self._state is not None else None
+
+    @property
+    def _runs_here(self) -> bool:
+        return self._holder is not None and self._holder.executor.is_here and self._holder.executor.runs
+
+    @property
+    def _ended_here(self) -> bool:
+        """A module that outlived its ansible-playbook ends at its next look, whatever it wrote until then."""
+        return self._holder is not None and self._holder.executor.is_here and not self._holder.executor.runs
+
+    @property
+    def expires_in_s(self) -> float:
+        """Seconds until a Lease that stays unchanged may be taken over; negative when it may be."""
+        duration_s = self._state.duration_s if self._state is not None else DURATION_S
+        return self._unchanged_since + duration_s + REMOTE_LIMIT_S - self._clock.monotonic()
+
+    @property
+    def may_be_taken_over(self) -> bool:
+        """Its holder is gone, or was silent for long enough; never where it is seen to run."""
+        if self._holder is not None and self._holder.is_gone:
+            return True
+        return self.expires_in_s < 0 and not self._runs_here
 
 
 class Claims:
@@ -180,53 +235,78 @@ class Claims:
         wait_s: float = 0.0,
         on_take_over: Callable[[int], None] = lambda _transition: None,
     ) -> Claim:
-        """Hold the Lease, waiting at most wait_s seconds for another holder to release it or to expire.
+        """Hold the Lease, waiting at most wait_s seconds for another holder to release it.
 
-        A holder of this host that is gone, with its last actor, is taken over at once; any other after its Lease has not been
-        renewed for its duration plus the remote command limit, on this machine's monotonic clock.
-        Raises ClaimHeld naming the holder.
+        A holder of this host that is gone, with its last actor, is taken over at once, and one that is seen to run here never.
+        Any other is taken over when its Lease was not renewed for its duration plus the remote command limit, on this machine's
+        monotonic clock. That is watched for whatever wait_s is: a dead holder of another host differs from a live one only in
+        that it does not renew. The first renewal that is seen after wait_s ends it. Raises ClaimHeld naming the holder.
         """
-        unchanged_since: dict[str, float] = {}
+        watch = _Watch(self._clock)
+        look = partial(self._look, name, watch, on_take_over)
 
-        def look() -> Look[Claim]:
-            state = self.read(name)
-            if state is None:
-                return Look(self._write(name, None, {}, 0))
-            if not state.identity or state.identity == self.holder.identity:
-                return Look(self._write(name, state, state.journal, state.transitions + (not state.identity)))
-            expired = self._expired(state, unchanged_since)
-            if (state.holder is not None and state.holder.is_gone) or expired:
-                # The fence first: a claim that was taken without one would be held unfenced by the next try.
-                on_take_over(state.transitions + 1)
-                return Look(self._write(name, state, state.journal, state.transitions + 1))
-            return Look(missing=f"held by {state.identity}, renewed {state.renewed}")
+        def held(missing: str) -> ClaimHeld:
+            return ClaimHeld(f"{name} is {missing}: {watch.sign_of_life or 'nobody could take it over'}; {TAKE_OVER}")
 
-        def look_again() -> Look[Claim]:
-            try:
-                return look()
-            except ClaimLost:
-                if not self.holder.executor.runs:
-                    raise
-                return Look(missing="being taken by somebody else in this moment")
+        def look_for_a_renewal() -> Look[Claim]:
+            seen = look()
+            if seen.value is None and watch.sign_of_life:
+                raise held(seen.missing)
+            return seen
 
         try:
-            return waiter.until(look_again, f"claim {name}", wait_s, every_s=1.0)
+            return waiter.until(look, f"claim {name}", wait_s, every_s=1.0)
         except WaitTimeout as timeout:
-            raise ClaimHeld(f"{name} is {timeout.last_missing}") from timeout
+            if watch.sign_of_life:
+                raise held(timeout.last_missing) from timeout
+        what = f"the holder of {name} to renew it, or to be taken for dead"
+        try:
+            return waiter.until(look_for_a_renewal, what, watch.expires_in_s + 1.0, every_s=1.0)
+        except WaitTimeout as timeout:
+            raise held(timeout.last_missing) from timeout
 
-    def _expired(self, state: LeaseState, unchanged_since: dict[str, float]) -> bool:
-        now = self._clock.monotonic()
-        first_seen = unchanged_since.setdefault(state.resource_version, now)
-        return now - first_seen > state.duration_s + REMOTE_LIMIT_S
+    def _look(self, name: str, watch: _Watch, on_take_over: Callable[[int], None]) -> Look[Claim]:
+        """Take the Lease if that may be done now, else say who holds it."""
+        state = self.read(name)
+        watch.see(state)
+        try:
+            if state is None or not state.identity or state.identity == self.holder.identity:
+                return Look(self._write(name, state))
+            if watch.may_be_taken_over:
+                # The fence first: a claim that was taken without one would be held unfenced by the next try.
+                on_take_over(state.transitions + 1)
+                return Look(self._write(name, state))
+        except ClaimLost:
+            if not self.holder.executor.runs:
+                raise
+            watch.lost_to_somebody()
+            return Look(missing="being taken by somebody else in this moment")
+        since = f" since {state.acquired}" if state.acquired else ""
+        return Look(missing=f"held by {state.identity}{since}, renewed {state.renewed or 'never'}")
 
-    def _write(self, name: str, state: LeaseState | None, journal: Journal, transitions: int) -> Claim:
-        claim = Claim(self, name, state.resource_version if state else "", transitions, dict(journal))
+    def _write(self, name: str, state: LeaseState | None) -> Claim:
+        """Take what was read: our own again, or with the next transition."""
+        ours = state is not None and state.identity == self.holder.identity
+        claim = Claim(
+            self,
+            name,
+            state.resource_version if state else "",
+            state.transitions + (not ours) if state else 0,
+            dict(state.journal) if state else {},
+            state.acquired if state and ours else "",
+        )
         claim.save()
         return claim
 
-    def put(self, name: str, resource_version: str, transitions: int, journal: Journal, identity: str) -> str:
+    def stamp(self) -> str:
+        """Now, as a Lease has it."""
+        return datetime.fromtimestamp(self._clock.time(), timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def put(
+        self, name: str, resource_version: str, transitions: int, journal: Journal, identity: str, acquired: str = ""
+    ) -> str:
         """Create or replace the Lease by compare-and-swap; its new resourceVersion. Raises Refused (409) where somebody was faster."""
-        now = datetime.fromtimestamp(self._clock.time(), timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = self.stamp()
         who = {
             "roll": self.holder.roll,
             "executor": self.holder.executor.as_dict(),
@@ -247,6 +327,7 @@ class Claims:
             "spec": {
                 "holderIdentity": identity,
                 "leaseDurationSeconds": DURATION_S,
+                "acquireTime": acquired or now,
                 "renewTime": now,
                 "leaseTransitions": transitions,
             },
@@ -267,10 +348,22 @@ class Claims:
 class Claim:
     """A Lease that we hold. Every act renews it first; losing it raises ClaimLost."""
 
-    def __init__(self, claims: Claims, name: str, resource_version: str, transitions: int, journal: Journal) -> None:
+    def __init__(
+        self,
+        claims: Claims,
+        name: str,
+        resource_version: str,
+        transitions: int,
+        journal: Journal,
+        acquired: str = "",
+    ) -> None:
         self._claims = claims
         self.name = name
+        self.taken_at = (
+            resource_version  # the version of the Lease that was found and taken; empty where there was none
+        )
         self._resource_version = resource_version
+        self._acquired = acquired or claims.stamp()
         self.transitions = transitions
         self.journal = journal
         self.held = True
@@ -287,7 +380,12 @@ class Claim:
             raise ClaimLost(f"the ansible-playbook that holds {self.name} is gone ({self._claims.holder.executor})")
         try:
             self._resource_version = self._claims.put(
-                self.name, self._resource_version, self.transitions, self.journal, self._claims.holder.identity
+                self.name,
+                self._resource_version,
+                self.transitions,
+                self.journal,
+                self._claims.holder.identity,
+                self._acquired,
             )
         except Refused as error:
             if error.status in (404, 409):
@@ -352,6 +450,7 @@ def parse_lease(item: Json) -> LeaseState:
     return LeaseState(
         resource_version=str(meta.get("resourceVersion") or ""),
         identity=str(spec.get("holderIdentity") or ""),
+        acquired=str(spec.get("acquireTime") or ""),
         renewed=str(spec.get("renewTime") or ""),
         duration_s=int(spec.get("leaseDurationSeconds") or DURATION_S),
         transitions=int(spec.get("leaseTransitions") or 0),

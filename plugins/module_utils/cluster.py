@@ -6,15 +6,15 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
 from functools import partial
 from typing import TypeVar
 
-from . import identity, labels, place
+from . import identity, labels, place, rights
 from .clients.kubernetes import Json, KubernetesClient
 from .clients.vtctld import Vtctld
 from .clients.vtgate import Endpoint, Login, VtgateClient
@@ -23,9 +23,13 @@ from .errors import EdgeError, Refused, Unreachable
 from .fleet import Alias, Mysqld, Pod, Shard, Tablet, Vtgate
 from .owners import Owner, stateful_set_refusal, unsupported
 from .place import Ground, Node, Place, Resources, Term
+from .rights import Granted, Right, Rule
+from .timestamps import parse_timestamp
 from .waiting import Clock
 
 T = TypeVar("T")
+# kubernetes/apiserver pkg/endpoints/handlers/responsewriters/errors.go
+FORBIDDEN = re.compile(r'cannot (\w+) resource "([\w/]+)" in API group "[^"]*"(?: in the namespace "([^"]+)")?')
 VTGATES_AT_ONCE = 16
 NODES_KEPT_S = 1.0
 OWNERS_ONE_BY_ONE = 8  # more than these are listed at once
@@ -43,6 +47,17 @@ class Scope:
     vtgate_addresses: tuple[str, ...] = ()
     vtgate_port: int = 3306
     vtgate_web_port: int = 15000
+    vtctld_by_exec: bool = True
+
+    @property
+    def namespaces_of_tablets(self) -> tuple[str, ...]:
+        """Where tablets are looked for."""
+        return self.tablet_namespaces or (self.namespace,)
+
+    @property
+    def namespaces_of_vtgates(self) -> tuple[str, ...]:
+        """Where vtgates are looked for; none where their addresses are given."""
+        return () if self.vtgate_addresses else self.vtgate_namespaces or (self.namespace,)
 
 
 class Cluster:
@@ -61,6 +76,7 @@ class Cluster:
         self._vtgates: dict[str, VtgateClient] = {}
         self._nodes: tuple[float, tuple[Node, ...]] | None = None
         self._seen: dict[tuple[str, str], set[str]] = {}  # every address at which a shard's tablets were seen
+        self._rules: dict[str, tuple[Rule, ...]] = {}
         self._listing = threading.Lock()
 
     # -- the shard
@@ -131,7 +147,7 @@ class Cluster:
                 Endpoint(name=address, host=host or address, port=int(port) if host else scope.vtgate_port)
             )
         if not endpoints:
-            namespaces = scope.vtgate_namespaces or (scope.namespace,)
+            namespaces = scope.namespaces_of_vtgates
             for namespace in namespaces:
                 for item in self.kube.pods(namespace, scope.vtgate_selector):
                     pod = parse_pod(item)
@@ -183,13 +199,9 @@ class Cluster:
         """All tablet Pods of the cluster."""
         return tuple(
             parse_pod(item)
-            for namespace in self._tablet_namespaces
+            for namespace in self.scope.namespaces_of_tablets
             for item in self.kube.each(f"/api/v1/namespaces/{namespace}/pods", self.scope.tablet_selector)
         )
-
-    @property
-    def _tablet_namespaces(self) -> tuple[str, ...]:
-        return self.scope.tablet_namespaces or (self.scope.namespace,)
 
     def pods_at(self, addresses: Iterable[str]) -> tuple[Pod, ...]:
         """The tablet Pods at these addresses, each in every namespace: what tablet_pods() has of them, without listing the rest."""
@@ -197,7 +209,7 @@ class Cluster:
         lists = in_parallel(
             [
                 partial(self.kube.pods, namespace, selector, identity.field_of(address))
-                for namespace in self._tablet_namespaces
+                for namespace in self.scope.namespaces_of_tablets
                 for address in sorted(addresses)
             ]
         )
@@ -335,6 +347,50 @@ class Cluster:
             place.parse_requests(item.get("spec") or {}) for item in items if item["metadata"]["uid"] != but
         )
 
+    def rights_of_roll(self) -> Granted:
+        """Whether Kubernetes lets us do all that a roll does."""
+        scope = self.scope
+        return self.granted(
+            rights.of_roll(
+                scope.namespace, scope.namespaces_of_tablets, scope.namespaces_of_vtgates, scope.vtctld_by_exec
+            )
+        )
+
+    def rights_to_write(self, pod: Pod) -> Granted:
+        """Whether Kubernetes lets us do what is still to be written when this Pod's tablet is about to be taken."""
+        return self.granted(rights.of_writes(self.scope.namespace, pod.namespace))
+
+    def granted(self, needed: Sequence[Right]) -> Granted:
+        """What of it is missing: one question per namespace, kept for this operation, and one more for each right that its answer does not show.
+
+        Where that cannot be asked either, it is a note: the act itself will tell.
+        """
+        unknown = sorted({right.namespace for right in needed if right.namespace} - set(self._rules))
+        self._rules.update(
+            zip(unknown, in_parallel([partial(self._rules_in, place) for place in unknown]), strict=True)
+        )
+        unseen = [
+            right for right in needed if not any(rule.grants(right) for rule in self._rules.get(right.namespace, ()))
+        ]
+        answers = list(zip(unseen, in_parallel([partial(self._may, right) for right in unseen]), strict=True))
+        unasked = [str(right) for right, may in answers if may is None]
+        return Granted(
+            tuple(right for right, may in answers if may is False),
+            f"could not be asked: {', '.join(unasked)}" if unasked else "",
+        )
+
+    def _rules_in(self, namespace: str) -> tuple[Rule, ...]:
+        try:
+            return rights.parse_rules(self.kube.review(rights.rules_review(namespace)))
+        except EdgeError:
+            return ()
+
+    def _may(self, right: Right) -> bool | None:
+        try:
+            return bool((self.kube.review(rights.access_review(right)).get("status") or {}).get("allowed"))
+        except EdgeError:
+            return None
+
     def label_volume(self, pod: Pod, alias: Alias) -> None:
         """Write the alias on the Pod's volume claims, so that the tablet can be found when it is dead (design section 5)."""
         for name in pod.volume_claims:
@@ -462,14 +518,6 @@ def _trouble(status: Json) -> str:
     return ""
 
 
-def parse_timestamp(text: str) -> float:
-    """RFC 3339 in seconds since the epoch, UTC where it names no offset; 0 for an empty text. Raises ValueError."""
-    if not text:
-        return 0.0
-    at = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    return (at if at.tzinfo else at.replace(tzinfo=timezone.utc)).timestamp()
-
-
 def parse_stateful_set(item: Json) -> Owner:
     """From apps/v1."""
     meta, spec, status = item["metadata"], item["spec"], item.get("status") or {}
@@ -489,7 +537,10 @@ def parse_stateful_set(item: Json) -> Owner:
 
 
 def explain(error: EdgeError) -> str:
-    """An edge's error for an operator: a refusal by RBAC already names the verb."""
+    """An edge's error for an operator; of a refusal by RBAC first the verb, as its own text may be cut off before that."""
     if isinstance(error, Refused) and error.status in (401, 403):
+        if match := FORBIDDEN.search(str(error)):
+            where = f"in namespace {match[3]}" if match[3] else "cluster-wide"
+            return f"not allowed: {match[1]} {match[2]} {where}: {error}"
         return f"not allowed: {error}"
     return str(error)

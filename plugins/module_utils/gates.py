@@ -18,6 +18,7 @@ from . import durability, versions
 from .fleet import SERVING_TYPES, Alias, Shard, Tablet, TabletType, Vtgate, Work, away_reasons
 from .owners import Owner, Wanted
 from .place import Place
+from .rights import Granted
 
 TOPOLOGY_EVIDENCE_S = 2.0
 
@@ -46,6 +47,7 @@ class Case:
     drained_by_us: original types by alias, from the journal. accept_drained, accept_no_route: aliases the operator accepted.
     predicted: aliases that the roll's earlier steps would have replaced (check mode). batch: aliases that the play runs together.
     now: monotonic. reparent_limit_s: the sum of a reparent's time-outs. backup_running: the tablet's own vttablet says so.
+    rights: what Kubernetes said of the writes to come.
     """
 
     shard: Shard
@@ -63,6 +65,7 @@ class Case:
     predicted: frozenset[Alias] = frozenset()
     batch: frozenset[Alias] = frozenset()
     backup_running: bool = False
+    rights: Granted | None = None
 
     @property
     def tablet(self) -> Tablet:
@@ -370,6 +373,18 @@ def new_pod_has_a_place(case: Case) -> Verdict:
     return _verdict(new_pod_has_a_place, case.place.refusal, fine)
 
 
+def rights_are_granted(case: Case) -> Verdict:
+    """Kubernetes lets us do every write that is still to come (in the plan: all that a roll does). What it cannot be asked is no red, and is said."""
+    if case.rights is None:
+        return _verdict(rights_are_granted, "it is not known what Kubernetes lets us do", "")
+    missing = ", ".join(str(right) for right in case.rights.missing)
+    return _verdict(
+        rights_are_granted,
+        f"Kubernetes does not let us {missing}: grant what docs/rbac.yaml lists" if missing else "",
+        case.rights.note or "all are granted",
+    )
+
+
 def no_errant_gtid(case: Case) -> Verdict:
     """The tablet has executed nothing that the primary has not: a restarted vttablet with an errant GTID refuses to start (vitess#16833)."""
     return _verdict(no_errant_gtid, errant_problem(case.tablet, case.primary), "none")
@@ -511,7 +526,7 @@ _TAKES_AWAY: tuple[Gate, ...] = (
     new_pod_has_a_place,
 )
 
-DRAIN: tuple[Gate, ...] = _TAKES_AWAY
+DRAIN: tuple[Gate, ...] = (*_TAKES_AWAY, rights_are_granted)
 REPLACE: tuple[Gate, ...] = (*_TAKES_AWAY, drained_by_this_roll)
 REPARENT: tuple[Gate, ...] = (
     *_ANY_ACT,
@@ -526,6 +541,7 @@ REPARENT: tuple[Gate, ...] = (
     spec_is_as_planned,
     version_step_is_allowed,
     new_pod_has_a_place,
+    rights_are_granted,
 )
 
 

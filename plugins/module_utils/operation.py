@@ -47,7 +47,7 @@ def execute(
     try:
         cluster = connect(params, clock)
         if name == "fleet_info":
-            return fleet_info.run(params, cluster)
+            return fleet_info.run(params, cluster, clock)
         if name == "roll_plan":
             return roll_plan.run(params, cluster, clock)
         session = Session(name, params, cluster, clock, report, executor or Process.controlling())

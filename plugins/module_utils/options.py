@@ -64,6 +64,7 @@ def connect(params: dict[str, Any], clock: Clock) -> Cluster:
         vtgate_addresses=tuple(params["vtgate_addresses"]),
         vtgate_port=params["vtgate_port"],
         vtgate_web_port=params["vtgate_web_port"],
+        vtctld_by_exec=not params["vtctldclient_local"],
     )
     login = Login(
         user=params["login_user"],

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from .fleet import Pod
 from .place import Needs
+from .timestamps import parse_timestamp, timestamp
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,21 @@ class Wanted:
     revision: str = ""
     since: float | None = None
 
+    @classmethod
+    def created_after(cls, text: str, now: float) -> Wanted:
+        """From the option wanted_since; now is in seconds since the epoch.
+
+        Raises ValueError also for a time that is yet to come: a Pod that is recreated before it would not count as done, so
+        its tablet would be taken for nothing.
+        """
+        try:
+            since = parse_timestamp(text)
+        except ValueError as error:
+            raise ValueError(f"wanted_since is no RFC 3339 time: {text}") from error
+        if since > now:
+            raise ValueError(f"wanted_since {timestamp(since)} is yet to come (it is {timestamp(now)})")
+        return cls(since=since)
+
     def met_by(self, pod: Pod | None) -> bool:
         """Whether this Pod is what is wanted."""
         if pod is None:
@@ -54,7 +70,7 @@ class Wanted:
         return pod.revision == self.revision
 
     def __str__(self) -> str:
-        return f"revision {self.revision}" if self.since is None else f"created after {self.since:.0f}"
+        return f"revision {self.revision}" if self.since is None else f"created after {timestamp(self.since)}"
 
 
 def stateful_set_refusal(name: str, strategy: str, replicas: int) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from . import advice, gates, labels
 from .claim import Claim, ClaimHeld, ClaimLost, Claims, Entry, Holder, Journal
-from .cluster import Cluster, explain, in_parallel, parse_timestamp
+from .cluster import Cluster, explain, in_parallel
 from .errors import EdgeError, OutcomeUnknown, Refused, StepFailure
 from .executor import Process
 from .fleet import Alias, Pod, Shard, Tablet, TabletType
@@ -71,6 +71,11 @@ class Session:
         self.claim: Claim | None = None
         self._journal: Journal = {}
         self._held_before = False
+        self._located_at: str | None = (
+            None  # version of the shard's Lease as locate() saw it; None where somebody else held it
+        )
+        self._read_under_claim = False
+        self.must_look_again = False  # what was looked at may be another holder's doing: run the operation from its top
         self.keyspace = ""
         self.shard_name = ""
         self.state = UNCHANGED
@@ -142,7 +147,11 @@ class Session:
             ) from error
         state = self.claims.read(self.lease_name)
         self._journal = state.journal if state else {}
-        self._held_before = state is not None and state.identity == self.claims.holder.identity
+        self.must_look_again, self.state = False, UNCHANGED
+        if self.claim is None:
+            self._held_before = state is not None and state.identity == self.claims.holder.identity
+            free = state is None or self._held_before or not state.identity
+            self._located_at = (state.resource_version if state else "") if free else None
 
     @property
     def lease_name(self) -> str:
@@ -168,6 +177,7 @@ class Session:
         self, mysqlds: bool = True, vtgates: bool = True, work: bool = False, canary: bool = False
     ) -> tuple[Shard, Tablet]:
         """The shard now, and this tablet in it."""
+        self._read_under_claim = self.claim is not None or self._held_before
         former = None if self.asks_for_all else {e.address for e in self.journal.values() if e.address}
         shard = self.cluster.read_shard(self.keyspace, self.shard_name, mysqlds, vtgates, work, canary, former)
         tablet = shard.tablet(self.alias)
@@ -182,7 +192,7 @@ class Session:
         entry, scope = self.entry, self.cluster.scope
         if not entry.pod_name:
             return None
-        namespaces = (entry.pod_namespace,) if entry.pod_namespace else scope.tablet_namespaces or (scope.namespace,)
+        namespaces = (entry.pod_namespace,) if entry.pod_namespace else scope.namespaces_of_tablets
         found = [pod for pod in (self.cluster.pod(namespace, entry.pod_name) for namespace in namespaces) if pod]
         found = [pod for pod in found if pod.alias in (None, self.alias)]
         if len(found) > 1:
@@ -193,9 +203,9 @@ class Session:
         """What this tablet must be: as the caller says, else as the journal froze it, else what the owner's spec says now."""
         if self.params.get("wanted_since"):
             try:
-                return Wanted(since=parse_timestamp(self.params["wanted_since"]))
+                return Wanted.created_after(self.params["wanted_since"], self.clock.time())
             except ValueError as error:
-                raise self.failure(f"wanted_since is no RFC 3339 time: {self.params['wanted_since']}") from error
+                raise self.failure(str(error), next_command="correct wanted_since, then run the same again") from error
         if self.params.get("wanted_revision"):
             return Wanted(revision=self.params["wanted_revision"])
         if self.entry.in_flight and self.entry.wanted:
@@ -236,11 +246,12 @@ class Session:
             place=place,
         )
 
-    def fresh_case(self, canary: bool = True) -> Case:
+    def fresh_case(self, canary: bool = True, rights: bool = False) -> Case:
         """Read shard, owner and place; again, for a bounded time, where the reading took so long that its beginning is void as evidence.
 
         Again, too, while something is under way that is over in seconds (not in check mode). What comes back after that
         time is as it was seen last, and its gate says so. A canary is written only under the claim, and never in check mode.
+        rights: also ask what Kubernetes lets us write.
         """
         unacked = 0
         last: list[Case] = []
@@ -249,18 +260,25 @@ class Session:
             nonlocal unacked
             shard, tablet = self.read(work=True, canary=canary and self._may_write)
             pod = self.pod_of(tablet)
-            owner = place = said = None
+            owner = place = said = granted = None
             if pod is not None:
-                reads: list[Callable[[], Any]] = [
-                    partial(self.cluster.owner_of, pod),
-                    partial(self.cluster.ground_for, pod),
-                ]
+                reads: dict[str, Callable[[], Any]] = {
+                    "owner": partial(self.cluster.owner_of, pod),
+                    "ground": partial(self.cluster.ground_for, pod),
+                }
                 # After the eviction was intended its vttablet may be gone; who it is was proved before.
                 if tablet.pod is not None and tablet.pod.ready and not self.removal_intended:
-                    reads.append(partial(self.cluster.confirm_identity, tablet))
-                owner, ground, said = [*in_parallel(reads), None][:3]
-                place = self.cluster.place_on(ground, pod, owner)
-            case = replace(self.case(shard, owner, place), backup_running=said is not None and said.backup_running)
+                    reads["said"] = partial(self.cluster.confirm_identity, tablet)
+                if rights:
+                    reads["granted"] = partial(self.cluster.rights_to_write, pod)
+                found = dict(zip(reads, in_parallel(list(reads.values())), strict=True))
+                owner, said, granted = found["owner"], found.get("said"), found.get("granted")
+                place = self.cluster.place_on(found["ground"], pod, found["owner"])
+            case = replace(
+                self.case(shard, owner, place),
+                backup_running=said is not None and said.backup_running,
+                rights=granted,
+            )
             last[:] = [case]
             unacked += bool(shard.canary)
             # No second try where too few are left to acknowledge: what is put back then must come back at once.
@@ -276,10 +294,10 @@ class Session:
             return Look(missing=under_way) if under_way else Look(case)
 
         try:
-            found: Case = self.until(look, "a shard that can be acted on", FRESH_WITHIN_S)
+            seen: Case = self.until(look, "a shard that can be acted on", FRESH_WITHIN_S)
         except WaitTimeout:
             return last[0]
-        return found
+        return seen
 
     @property
     def _may_write(self) -> bool:
@@ -288,7 +306,7 @@ class Session:
     def still_good(self, case: Case, canary: bool = True) -> bool:
         """Whether a case may be decided on without another read: it is fresh, and was read (and a canary written) under the claim."""
         fresh = gates.evidence_is_fresh(replace(case, now=self.clock.monotonic())).ok is True
-        return self._held_before and fresh and (case.shard.canary is not None or not canary)
+        return self._read_under_claim and fresh and (case.shard.canary is not None or not canary)
 
     # -- deciding
 
@@ -305,10 +323,14 @@ class Session:
     # -- holding
 
     def hold(self) -> Claim:
-        """Hold the shard's claim: take it, wait for it as long as the caller allows, or take it over from a dead holder."""
+        """Hold the shard's claim: take it, wait for it as long as the caller allows, or take it over from a dead holder.
+
+        Where somebody else held it since locate(), the caller must look again: what that one still did was not seen.
+        """
         if self.claim is None:
             self.claim = self.claims.take(self.lease_name, self.waiter, self.params["claim_wait"], self._fence)
             self.waiter.tick = self.claim.tick
+            self.must_look_again = self.claim.taken_at != self._located_at
         return self.claim
 
     def _fence(self, transition: int) -> None:

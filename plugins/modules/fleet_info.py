@@ -32,7 +32,7 @@ options:
     description: Revision that a tablet must run to count as wanted; without it what its owner's spec says now.
     type: str
   wanted_since:
-    description: Instead of a revision, an RFC 3339 time after which the Pod must have been created.
+    description: Instead of a revision, an RFC 3339 time after which the Pod must have been created. One that is yet to come is refused.
     type: str
 """
 

@@ -27,7 +27,7 @@ options:
     elements: str
     required: true
   wanted_since:
-    description: Instead of what the owners' specs say now, an RFC 3339 time; Pods created before it are to be replaced.
+    description: Instead of what the owners' specs say now, an RFC 3339 time; Pods created before it are to be replaced. A time that is yet to come is refused.
     type: str
   accept_drained:
     description: Aliases of tablets that somebody else set to DRAINED and that are not to stop the roll.

@@ -34,7 +34,10 @@ options:
     description: Id of the roll. Without it one is made for this ansible-playbook.
     type: str
   claim_wait:
-    description: Seconds to wait for a shard that another roll holds. V(0) fails at once, naming the holder.
+    description:
+      - Seconds to wait for a shard that another roll holds and renews; then it fails, naming the holder.
+      - A holder of another host that does not renew is watched for 60 seconds whatever this is, and then taken over; the first
+        renewal that is seen refuses the shard. One that is seen to run on this host is refused at once.
     type: float
     default: 0.0
   state:

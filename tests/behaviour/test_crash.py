@@ -22,8 +22,6 @@ from ansible_collections.vtops.vitess.plugins.module_utils.executor import Proce
 from ansible_collections.vtops.vitess.tests.behaviour.conftest import Make
 from ansible_collections.vtops.vitess.tests.behaviour.rig import Rig
 
-# A dead process' last actor is this test itself, so a rerun waits until the Lease has expired.
-RERUN = {"claim_wait": 120.0}
 POINTS = {
     "claim taken": ("POST .*/leases$", 1),
     "volume marked": ("PATCH .*/persistentvolumeclaims/", 1),
@@ -81,7 +79,8 @@ def run_until_it_dies(rig: Rig, uid: int, point: tuple[str, int], after: bool, o
 def finish(rig: Rig, uid: int) -> None:
     """The rerun, and what must be so after it."""
     rig.simulation.pass_(5)
-    rerun = rig.replace(uid, **RERUN)
+    # A dead process' last actor is this test itself, so the rerun waits until the Lease has expired.
+    rerun = rig.replace(uid)
     assert rerun.failure is None, rerun.failure
     assert uid in rig.upgraded()
     assert rig.types()[uid] == "REPLICA"

@@ -131,6 +131,10 @@ def _cordon(rig: Rig) -> None:
         node["spec"]["unschedulable"] = True
 
 
+def _forbid(verb: str, resource: str) -> Callable[[Rig], None]:
+    return lambda rig: rig.simulation.api.authorizer.forbidden.add((verb, resource))
+
+
 def _slow(rig: Rig) -> None:
     rig.wire.trouble("exec vtctld-0: script", passes_s=2.5, times=999)
 
@@ -225,9 +229,17 @@ TAKES_AWAY = (
     Fault("the controller has not seen the newest spec", "owner_is_observed", _owner_lags, "lags generation"),
     Fault("every node is cordoned", "new_pod_has_a_place", _cordon, "is cordoned"),
 )
+RIGHTS = (
+    Fault(
+        "evictions are forbidden", "rights_are_granted", _forbid("create", "pods/eviction"), "create pods/eviction in"
+    ),
+    Fault("Pods may not be marked", "rights_are_granted", _forbid("patch", "pods"), "patch pods in namespace vitess"),
+    Fault("the claim cannot be renewed", "rights_are_granted", _forbid("update", "leases"), "update leases in"),
+)
 BEFORE_A_DRAIN = (
     *ANY_ACT,
     *TAKES_AWAY,
+    *RIGHTS,
     Fault("the tablet itself is backed up", "no_backup_or_restore", _set_type(102, "BACKUP"), "is BACKUP", stays=True),
     Fault(
         "a major version is skipped",
@@ -320,6 +332,7 @@ def _record_says_another(rig: Rig) -> None:
 BEFORE_A_REPARENT = (
     *(fault for fault in ANY_ACT if fault.name != "somebody else drained a sibling"),
     Fault("somebody else drained a sibling", "no_foreign_drain", _type(103, "DRAINED"), "somebody else"),
+    *RIGHTS,
     Fault("every candidate lags", "candidate_is_fit", _all_lag, "lags"),
     Fault("every candidate has errant GTIDs", "candidate_is_fit", _all_errant, "errant"),
     Fault(

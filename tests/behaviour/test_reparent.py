@@ -121,6 +121,14 @@ def test_a_reparent_waits_for_the_keyspaces_other_reparent(make: Make) -> None:
         },
     }
     rig.simulation.store.put("leases", lease)
+
+    def renewal() -> None:
+        found = rig.simulation.store.of("leases")["vtops-keyspace-commerce"]
+        if found["spec"]["holderIdentity"] == "another roll":
+            rig.simulation.store.put("leases", found)
+            rig.simulation.timeline.after(10.0, renewal)
+
+    rig.simulation.timeline.after(10.0, renewal)
     blocked = rig.execute("shard_reparent", 101, keyspace_wait=5.0)
     assert blocked["failure"]["gate"] == "claim"
     assert "another roll" in blocked["failure"]["reason"]

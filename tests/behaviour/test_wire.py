@@ -121,7 +121,12 @@ def test_an_eviction_whose_answer_is_lost_is_looked_up_and_not_repeated(rig: Rig
 def test_an_api_server_that_forbids_is_named_with_the_verb(rig: Rig) -> None:
     rig.wire.trouble(CALLS["evicting"], status=403, message="User cannot create resource pods/eviction", times=99)
     rolled = rig.replace(102, **QUICK)
-    assert "not allowed" in rolled.reason or "cannot create" in rolled.reason
+    assert "not allowed" in rolled.reason
+    assert "cannot create" in rolled.reason
+    assert rolled.failure is not None
+    assert rolled.failure["failure"]["next_command"] == (
+        "kubectl -n vitess auth can-i create pods --subresource=eviction"
+    )
     rig.assert_nothing_taken()
     rig.assert_unharmed()
 

@@ -11,6 +11,7 @@ import json
 import re
 from typing import Any
 
+from .authorizer import OF_METHOD, Authorizer
 from .fleet import POOLS, Fleet, Tablet
 from .kubernetes import Kubernetes, Rejected
 from .layout import NAMESPACE
@@ -21,6 +22,7 @@ PATH = re.compile(
     r"/(?:api/v1|apis/(?P<group>[\w.]+)/v1)(?:/namespaces/(?P<namespace>[\w-]+))?/(?P<resource>[a-z]+)"
     r"(?:/(?P<name>[\w.-]+)(?P<rest>/[a-z]+)?)?"
 )
+REVIEW = re.compile(r"/apis/authorization\.k8s\.io/v1/(selfsubject(?:rules|access)reviews)")
 PROXY = re.compile(r"/api/v1/namespaces/[\w-]+/pods/(?P<pod>[\w.-]+?)(?::(?P<port>\d+))?/proxy(?P<page>/.*)")
 
 
@@ -33,10 +35,14 @@ class Api:
     def __init__(self, store: Store, kubernetes: Kubernetes, fleet: Fleet, vtgates: dict[str, Vtgate]) -> None:
         self.store, self.kubernetes, self.fleet, self.vtgates = store, kubernetes, fleet, vtgates
         self.largest_page = 500
+        self.authorizer = Authorizer()
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
         """The JSON of an answer. Raises Rejected."""
+        if match := REVIEW.fullmatch(path):
+            return self.authorizer.review(match[1], body)
         if match := PROXY.fullmatch(path):
+            self.authorizer.check("get", "pods/proxy", True, match["pod"])
             return self._page_of(match["pod"], match["page"])
         match = PATH.fullmatch(path)
         if match is None or match["resource"] not in KINDS:
@@ -48,6 +54,8 @@ class Api:
                 if name
                 else Rejected(403, "Forbidden", f"{resource} is forbidden")
             )
+        verb = OF_METHOD.get(method) or ("get" if name else "list")
+        self.authorizer.check(verb, resource + (match["rest"] or ""), match["namespace"] is not None, name or "")
         if match["rest"] == "/eviction" and method == "POST":
             self.kubernetes.evict(name, body)
             return status(201, "Success")
@@ -111,7 +119,10 @@ class Api:
             fields = fields_of(query.get("fieldSelector", ""), POD_FIELDS if resource == "pods" else ("metadata.name",))
         except LookupError as error:
             raise Rejected(400, "BadRequest", f"field label not supported: {error.args[0]}") from error
-        found = [item for item in self.store.of(resource).values() if has_fields(item, fields)]
+        every = self.store.of(resource)
+        named = [value for path, equal, value in fields if equal and path == ["metadata", "name"]]
+        some = every.values() if not named else [every[named[0]]] if named[0] in every else []
+        found = [item for item in some if has_fields(item, fields)]
         if selector := query.get("labelSelector", ""):
             found = [item for item in found if matches(selector, item["metadata"].get("labels") or {})]
         found.sort(key=lambda item: str(item["metadata"]["name"]))

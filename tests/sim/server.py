@@ -285,8 +285,11 @@ class Server:
             try:
                 trouble = self.wire.meet(call, after=False)
                 known = pod in self.simulation.store.of("pods")
+                self._authorize("pods/exec", pod)
             except Cut:
                 return self._cut(request)
+            except Rejected as error:
+                return web.json_response(status(403, "Failure", error.reason, str(error)), status=403)
         if not known or (trouble is not None and trouble.status >= 400):
             code = trouble.status if trouble is not None and trouble.status >= 400 else 404
             return web.json_response(status(code, "Failure", "Failure", "made to fail"), status=code)
@@ -311,6 +314,11 @@ class Server:
         if late is not None and late.cut_output is not None:
             out = out[: late.cut_output]
         return await self._print(channel, Printed(out.decode("utf-8", "replace"), printed.err, printed.code))
+
+    def _authorize(self, resource: str, pod: str) -> None:
+        """As Kubernetes 1.35 does for a websocket. Raises Rejected."""
+        for verb in ("get", "create"):
+            self.simulation.api.authorizer.check(verb, resource, True, pod)
 
     def _refused(self, trouble: Trouble) -> Printed:
         """A command that vtctld refuses."""
@@ -346,8 +354,11 @@ class Server:
             self.wire.calls.append(call)
             try:
                 trouble = self.wire.meet(call, after=False)
+                self._authorize("pods/portforward", pod)
             except Cut:
                 return self._cut(request)
+            except Rejected as error:
+                return web.json_response(status(403, "Failure", error.reason, str(error)), status=403)
         if trouble is not None and trouble.status:
             return web.json_response(
                 status(trouble.status, "Failure", "Failure", trouble.message), status=trouble.status

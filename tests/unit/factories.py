@@ -26,6 +26,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.gates import Case
 from ansible_collections.vtops.vitess.plugins.module_utils.gtid import GtidSet
 from ansible_collections.vtops.vitess.plugins.module_utils.owners import Owner, Wanted
 from ansible_collections.vtops.vitess.plugins.module_utils.place import Place
+from ansible_collections.vtops.vitess.plugins.module_utils.rights import Granted
 
 PRIMARY = Alias("zone1", 101)
 REPLICA = Alias("zone1", 102)
@@ -176,6 +177,7 @@ def a_case(shard: Shard | None = None, **changes: Any) -> Case:
         owner=an_owner(),
         wanted=Wanted(revision="new"),
         place=Place(("worker-1",)),
+        rights=Granted(),
     )
     return replace(case, **changes)
 

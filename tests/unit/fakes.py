@@ -22,7 +22,7 @@ from typing import Any
 import pymysql.err
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.vtops.vitess.plugins.module_utils import claim, labels, operation
+from ansible_collections.vtops.vitess.plugins.module_utils import claim, labels, operation, rights
 from ansible_collections.vtops.vitess.plugins.module_utils.clients.kubernetes import Json, KubernetesClient
 from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtctld import Vtctld
 from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtgate import Endpoint, Login, VtgateClient
@@ -164,6 +164,8 @@ class World:
         self.primaries: dict[str, Alias | None] = {}
         self.terms: dict[str, float] = {}
         self.durability = "semi_sync"
+        self.forbidden: set[tuple[str, str]] = set()  # verb and resource that Kubernetes does not let us do
+        self.unlisted: set[tuple[str, str]] = set()  # what it lets us do, and its list of rules does not show
         self.acks = True  # whether those that say they acknowledge do so
         self.work: list[tuple[str, str, str, int]] = []
         self.stop_s, self.start_s, self.refresh_s = 2.0, 3.0, 1.0
@@ -486,7 +488,9 @@ class FakeKubernetes(KubernetesClient):
     ) -> bytes:
         body = None if body is None else json.loads(json.dumps(body))
         answer = self.world.called(
-            f"{method} {path}", method != "GET", lambda: self._answer(method, path, dict(query or []), body)
+            f"{method} {path}",
+            method != "GET" and "selfsubject" not in path,
+            lambda: self._answer(method, path, dict(query or []), body),
         )
         return json.dumps(answer).encode()
 
@@ -522,6 +526,8 @@ class FakeKubernetes(KubernetesClient):
                 r"GET /apis/apps/v1/namespaces/vitess/statefulsets",
                 lambda body: {"items": list(world.stateful_sets.values())},
             ),
+            (r"POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews", self._rules),
+            (r"POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews", self._access),
             (r"GET /api/v1/pods", self._pods),
             (r"GET /api/v1/nodes", self._nodes),
             (
@@ -539,6 +545,21 @@ class FakeKubernetes(KubernetesClient):
 
     def _nodes(self, query: dict[str, str]) -> Json:
         return {"items": [node for node in self.world.nodes.values() if selected(node, query)]}
+
+    def _rules(self, body: Json) -> Json:
+        every = rights.of_roll(NAMESPACE, [NAMESPACE], [NAMESPACE], by_exec=True)
+        rules = [
+            {"verbs": [right.verb], "apiGroups": [right.group], "resources": [right.resource]}
+            for right in every
+            if (right.verb, right.resource) not in self.world.forbidden | self.world.unlisted
+        ]
+        return {"status": {"resourceRules": rules, "nonResourceRules": [], "incomplete": bool(self.world.unlisted)}}
+
+    def _access(self, body: Json) -> Json:
+        asked = body["spec"]["resourceAttributes"]
+        part = asked.get("subresource")
+        resource = f"{asked['resource']}/{part}" if part else asked["resource"]
+        return {"status": {"allowed": (asked["verb"], resource) not in self.world.forbidden}}
 
     def _patch_pod(self, name: str, body: Json) -> Json:
         pod = found(self.world.pods, name)

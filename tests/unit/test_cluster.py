@@ -522,6 +522,10 @@ def test_calls_run_in_parallel_and_keep_their_order_and_the_first_error_is_raise
 def test_a_refusal_by_rbac_is_said_to_be_one() -> None:
     assert explain(Refused("cannot list pods", 403)) == "not allowed: cannot list pods"
     assert explain(Refused("gone", 404)) == "gone"
+    text = 'pods "vtctld-0" is forbidden: User "ci" cannot create resource "pods/exec" in API group "" in the namespace "vitess"'
+    assert explain(Refused(text, 403)) == f"not allowed: create pods/exec in namespace vitess: {text}"
+    text = 'nodes is forbidden: User "ci" cannot list resource "nodes" in API group "" at the cluster scope'
+    assert explain(Refused(text, 403)) == f"not allowed: list nodes cluster-wide: {text}"
     assert explain(OutcomeUnknown("cut")) == "cut"
 
 

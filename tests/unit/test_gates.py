@@ -27,6 +27,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.gates import Case, Ve
 from ansible_collections.vtops.vitess.plugins.module_utils.gtid import GtidSet
 from ansible_collections.vtops.vitess.plugins.module_utils.owners import Wanted
 from ansible_collections.vtops.vitess.plugins.module_utils.place import Place
+from ansible_collections.vtops.vitess.plugins.module_utils.rights import Granted, Right
 from ansible_collections.vtops.vitess.tests.unit.factories import (
     BUFFERING,
     EXECUTED,
@@ -646,6 +647,31 @@ def test_refuses_when_no_node_would_take_the_new_pod() -> None:
 @proves_red(gates.new_pod_has_a_place)
 def test_refuses_when_it_is_not_known_where_the_new_pod_could_go() -> None:
     assert is_red(gates.new_pod_has_a_place, a_case(place=None), "it is not known")
+
+
+# -- rights_are_granted
+
+
+def test_every_right_that_the_writes_to_come_need_is_granted() -> None:
+    assert is_green(gates.rights_are_granted, a_case())
+
+
+@proves_red(gates.rights_are_granted)
+def test_refuses_when_a_right_is_missing_and_names_verb_resource_and_namespace() -> None:
+    case = a_case(rights=Granted((Right("create", "pods/eviction", "vitess"), Right("list", "nodes"))))
+    reason = "create pods/eviction in namespace vitess, list nodes cluster-wide: grant what docs/rbac.yaml lists"
+    assert is_red(gates.rights_are_granted, case, reason)
+
+
+@proves_red(gates.rights_are_granted)
+def test_refuses_when_nobody_asked_for_the_rights() -> None:
+    assert is_red(gates.rights_are_granted, a_case(rights=None), "it is not known")
+
+
+def test_rights_that_kubernetes_cannot_be_asked_for_are_no_red_and_are_said() -> None:
+    case = a_case(rights=Granted(note="could not be asked: patch pods in namespace vitess"))
+    assert is_green(gates.rights_are_granted, case)
+    assert gates.rights_are_granted(case).reason == "could not be asked: patch pods in namespace vitess"
 
 
 # -- no_errant_gtid

@@ -15,6 +15,7 @@ import ssl
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 from urllib.parse import urlencode
 
@@ -160,6 +161,10 @@ class KubernetesClient:
         """PATCH (merge)."""
         return self.request("PATCH", path, body=body, content_type="application/merge-patch+json")
 
+    def review(self, body: Json) -> Json:
+        """Ask the authorizers about ourselves; nothing is written, although it is a POST."""
+        return self.request("POST", f"/apis/authorization.k8s.io/v1/{body['kind'].lower()}s", body=body)
+
     # -- Pods
 
     def pods(self, namespace: str, selector: str, fields: str = "") -> list[Json]:
@@ -199,8 +204,10 @@ class KubernetesClient:
             timeout_s,
         )
 
-    def exec(self, namespace: str, pod: str, container: str, command: list[str], timeout_s: float) -> tuple[str, str]:
-        """Run a command in a container; its standard output and standard error.
+    def exec(
+        self, namespace: str, pod: str, container: str, command: list[str], timeout_s: float, what: str = ""
+    ) -> tuple[str, str]:
+        """Run a command in a container; its standard output and standard error. what: the command in words, for errors.
 
         Raises Refused with the exit code and standard error, Unreachable, or OutcomeUnknown where the end was not seen in time.
         """
@@ -211,7 +218,7 @@ class KubernetesClient:
             *[("command", word) for word in command],
         ]
         url = _websocket_url(self._base, f"/api/v1/namespaces/{namespace}/pods/{pod}/exec", query)
-        what = f"exec {' '.join(command[:4])} in {namespace}/{pod}"
+        what = f"exec {what or _first_words(command)} in {namespace}/{pod}"
         stream = self._websocket(url, what)
         try:
             stream.run_forever(timeout=timeout_s)
@@ -288,6 +295,11 @@ def _never_connected(error: Exception) -> bool:
     return isinstance(
         error, ConnectionRefusedError | ssl.SSLCertVerificationError | websocket.WebSocketAddressException
     )
+
+
+def _first_words(command: list[str]) -> str:
+    """Enough to know a command by; never the text of a script, behind which the reason would be cut off."""
+    return " ".join(takewhile(lambda word: "\n" not in word, command[:4]))
 
 
 def _websocket_url(base: str, path: str, query: list[tuple[str, str]]) -> str:

@@ -106,7 +106,7 @@ class ExecTransport:
     def script(self, script: str, arguments: list[str], timeout_s: float) -> tuple[str, str]:
         """A shell script with arguments and then the program as its parameters; standard output and standard error."""
         command = ["sh", "-c", script, "vtops", *arguments, *self.program]
-        return self.kube.exec(self.namespace, self.pod, self.container, command, timeout_s)
+        return self.kube.exec(self.namespace, self.pod, self.container, command, timeout_s, "the shard's script")
 
 
 @dataclass(frozen=True)

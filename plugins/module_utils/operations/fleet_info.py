@@ -15,12 +15,13 @@ from typing import Any
 from .. import labels
 from ..arguments import cluster_spec
 from ..claim import Entry, LeaseState, parse_lease
-from ..cluster import Cluster, in_parallel, parse_timestamp
+from ..cluster import Cluster, in_parallel
 from ..errors import Refused
 from ..fleet import Alias, Pod, Tablet
 from ..identity import is_at
 from ..owners import Owner, Wanted
 from ..session import describe
+from ..waiting import Clock
 
 # So many tablets are looked up by name; of more, the whole fleet is listed.
 ONE_BY_ONE = 12
@@ -63,7 +64,7 @@ class Member:
         return goal is not None and goal.met_by(self.pod) and not self.in_flight
 
 
-def run(params: dict[str, Any], cluster: Cluster) -> dict[str, Any]:
+def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any]:
     """A few tablets that are named cost a few requests, whatever the fleet's size; else it is listed. Raises EdgeError, ValueError."""
     wanted = frozenset(Alias.parse(text) for text in params["tablets"])
     keyspaces = params["keyspaces"]
@@ -78,7 +79,7 @@ def run(params: dict[str, Any], cluster: Cluster) -> dict[str, Any]:
         raise ValueError(f"the topology has no tablet {', '.join(str(a) for a in sorted(missing))}")
     goal: Wanted | None = None
     if params["wanted_since"]:
-        goal = Wanted(since=parse_timestamp(params["wanted_since"]))
+        goal = Wanted.created_after(params["wanted_since"], clock.time())
     elif params["wanted_revision"]:
         goal = Wanted(revision=params["wanted_revision"])
     if few:

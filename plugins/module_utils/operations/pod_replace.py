@@ -12,6 +12,7 @@ from typing import Any
 from .. import gates, labels
 from ..arguments import cluster_spec, roll_spec
 from ..claim import ClaimLost
+from ..cluster import explain
 from ..errors import EdgeError, OutcomeUnknown, Refused, StepFailure
 from ..fleet import Pod, TabletType
 from ..owners import Wanted
@@ -53,6 +54,8 @@ def run(session: Session) -> dict[str, Any]:
                 True, before, {**before, "pod_uid": None, "revision": wanted.revision if wanted else None}
             )
         claim = session.hold()
+        if session.must_look_again:
+            return run(session)
         if not removed:
             if session.alias in session.drained_by_us:
                 session.state = f"it is DRAINED (was {entry.original_type})"
@@ -136,11 +139,14 @@ def _evict(session: Session, pod: Pod) -> None:
         raise
     except (WaitTimeout, EdgeError) as error:
         state = session.put_back(session.drained_by_us[session.alias], "its Pod could not be evicted")
+        forbidden = isinstance(error, Refused) and error.status in (401, 403)
         raise session.failure(
-            str(error),
+            explain(error) if isinstance(error, EdgeError) else str(error),
             gate="eviction",
             state=state,
-            next_command=f"kubectl -n {pod.namespace} get pdb",
+            next_command=f"kubectl -n {pod.namespace} auth can-i create pods --subresource=eviction"
+            if forbidden
+            else f"kubectl -n {pod.namespace} get pdb",
         ) from error
 
 

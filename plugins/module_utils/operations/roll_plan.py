@@ -13,12 +13,13 @@ from typing import Any
 
 from .. import gates, plan
 from ..arguments import cluster_spec
-from ..cluster import Cluster, in_parallel, of_tablets, parse_timestamp
+from ..cluster import Cluster, in_parallel, of_tablets
 from ..durability import POLICIES
 from ..fleet import Alias, Shard, Tablet, TabletType
 from ..options import aliases
 from ..owners import Wanted
 from ..place import Place
+from ..rights import Granted
 from ..waiting import Clock
 from .fleet_info import Member, read_fleet
 
@@ -28,6 +29,7 @@ PREFLIGHT: tuple[gates.Gate, ...] = (
     gates.owner_is_observed,
     gates.version_step_is_allowed,
 )
+FLEET_PREFLIGHT: tuple[gates.Gate, ...] = (gates.rights_are_granted,)
 SHARD_PREFLIGHT: tuple[gates.Gate, ...] = (
     gates.no_foreign_drain,
     gates.no_backup_or_restore,
@@ -61,13 +63,13 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     if not params["tablets"]:
         raise plan.Unfit("the selection is empty: no host of the play is a tablet (check --limit and the inventory)")
     chosen = aliases(params["tablets"])
+    since = Wanted.created_after(params["wanted_since"], clock.time()) if params["wanted_since"] else None
     fleet = {member.alias: member for member in read_fleet(cluster)}
     unknown = sorted(chosen - set(fleet))
     if unknown:
         raise plan.Unfit(f"the topology has no tablet {', '.join(map(str, unknown))}")
     shards = {_shard_of(fleet[alias]) for alias in chosen}
     concerned = {alias: member for alias, member in fleet.items() if _shard_of(member) in shards}
-    since = Wanted(since=parse_timestamp(params["wanted_since"])) if params["wanted_since"] else None
     steps = {alias: _step(member, since) for alias, member in concerned.items()}
     whole: dict[str, tuple[plan.Step, ...]] = {}
     for step in steps.values():
@@ -82,7 +84,9 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     views = [replace(read, vtgates=of_tablets(seen, read.tablets)) for read in reads]
     known = _as_listed(cluster, far, concerned.values(), clock)
     preflight = _Preflight(concerned, todo, params, cluster, clock)
-    found = in_parallel([partial(preflight.near, view) for view in views], SHARDS_AT_ONCE)
+    granted = cluster.rights_of_roll() if todo else None
+    looks = [partial(preflight.near, view, None if number else granted) for number, view in enumerate(views)]
+    found = in_parallel(looks, SHARDS_AT_ONCE)
     problems = [problem for each in found for problem in each]
     problems += [problem for view in known for problem in preflight.far(view)]
     if problems:
@@ -183,15 +187,21 @@ class _Preflight:
             aliases(params[name]) for name in ("accept_drained", "accept_no_route")
         )
 
-    def near(self, view: Shard) -> list[str]:
-        """Of a shard that was read."""
-        return self._problems(view, NEAR_PREFLIGHT, NEAR_SHARD_PREFLIGHT)
+    def near(self, view: Shard, granted: Granted | None) -> list[str]:
+        """Of a shard that was read. granted: what Kubernetes lets us do, with the first shard only."""
+        return self._problems(view, NEAR_PREFLIGHT, NEAR_SHARD_PREFLIGHT, granted)
 
     def far(self, view: Shard) -> list[str]:
         """Of a shard as it is listed."""
         return self._problems(view, PREFLIGHT, SHARD_PREFLIGHT)
 
-    def _problems(self, view: Shard, of_tablet: tuple[gates.Gate, ...], of_shard: tuple[gates.Gate, ...]) -> list[str]:
+    def _problems(
+        self,
+        view: Shard,
+        of_tablet: tuple[gates.Gate, ...],
+        of_shard: tuple[gates.Gate, ...],
+        granted: Granted | None = None,
+    ) -> list[str]:
         mine = [self._fleet[tablet.alias] for tablet in view.tablets if tablet.alias in self._todo]
         resuming = any(tablet.alias in self._in_flight for tablet in view.tablets)
         found: list[str] = []
@@ -205,8 +215,11 @@ class _Preflight:
                 drained_by_us=self._in_flight,
                 accept_drained=self._accept_drained,
                 accept_no_route=self._accept_no_route,
+                rights=granted,
             )
             which = of_tablet + (of_shard if number == 0 and not resuming else ())
+            if number == 0 and granted is not None:
+                which = FLEET_PREFLIGHT + which
             red = gates.red(gates.evaluate(which, case))
             found += [f"{member.alias}: {verdict.gate}: {verdict.reason}" for verdict in red]
         chosen = frozenset(member.alias for member in mine)

@@ -59,13 +59,15 @@ def run(session: Session) -> dict[str, Any]:
         before = {"primary": str(shard.primary)}
         if shard.primary != session.alias and tablet.type != TabletType.PRIMARY:
             return session.result(False, before, before)
-        case = session.fresh_case()
+        case = session.fresh_case(rights=True)
         candidate = _choose(session, case)
         session.require(gates.REPARENT, _of_reparent(session, case, candidate))
         after = {"primary": str(candidate)}
         if session.params["_check_mode"]:
             return session.result(True, before, after)
         claim = session.hold()
+        if session.must_look_again:
+            return run(session)
         keyspace_claim = session.claims.take(
             labels.keyspace_lease(session.keyspace), session.waiter, session.params["keyspace_wait"]
         )
@@ -94,7 +96,7 @@ def _reparent(session: Session, claims: tuple[Claim, ...], shard: Shard, before:
         transactions = _wait_transactions(session)
     counters = _buffer_counters(session)  # before the gates: a slow vtgate would make their evidence old
     with session.phases.phase("gates"):
-        case = session.fresh_case()
+        case = session.fresh_case(rights=True)
         candidate = _choose(session, case)
         case = _of_reparent(session, case, candidate)
         session.require(gates.REPARENT, case, acting=True)

@@ -45,7 +45,7 @@ def run(session: Session) -> dict[str, Any]:
         session.locate()
         entry = session.entry
         with session.phases.phase("look"):
-            case = session.fresh_case(canary=not entry.in_flight)
+            case = session.fresh_case(canary=not entry.in_flight, rights=True)
         tablet, pod = case.tablet, session.pod_of(case.tablet)
         before = describe(tablet, pod)
         if entry.in_flight and pod is not None and entry.pod_uid and pod.uid != entry.pod_uid:
@@ -55,6 +55,8 @@ def run(session: Session) -> dict[str, Any]:
             if session.params["_check_mode"]:
                 return session.result(False, before, before)
             session.hold()
+            if session.must_look_again:
+                return run(session)
             if pod is not None and not pod.terminating and not session.removal_intended:
                 _wait_idle(session, pod, entry.original_type)
             if session.entry.steps["drain"][1] is None:
@@ -67,11 +69,13 @@ def run(session: Session) -> dict[str, Any]:
         if pod is None:
             raise session.failure("its Pod was not found", gate="owner_is_supported")
         claim = session.hold()
+        if session.must_look_again:
+            return run(session)
         session.cluster.label_volume(pod, session.alias)
         with session.phases.phase("wait for transactions"):
             waited = _wait_transactions(session, pod)
         with session.phases.phase("gates"):
-            case = case if session.still_good(case) else session.fresh_case()
+            case = case if session.still_good(case) else session.fresh_case(rights=True)
             session.require(gates.DRAIN, case, acting=True)
         tablet, pod = case.tablet, case.tablet.pod
         if pod is None or tablet.mysqld is None or case.wanted is None:

@@ -16,10 +16,13 @@ from ..claim import Entry
 from ..clients.vtgate import VtgateClient
 from ..cluster import in_parallel, views_of
 from ..errors import EdgeError
-from ..fleet import SERVING_TYPES, Shard, Tablet, TabletType, away_reasons, not_routed_reasons
+from ..fleet import SERVING_TYPES, Shard, Tablet, TabletType, Vtgate, away_reasons, not_routed_reasons
 from ..gtid import GtidSet
 from ..session import Session, describe
 from ..waiting import Look
+
+# How long what was read of a shard counts while the vtgates learn. Nothing is taken away on it: the next step reads afresh.
+PROOF_KEPT_S = 15.0
 
 
 def argument_spec() -> dict[str, Any]:
@@ -65,6 +68,8 @@ def run(session: Session) -> dict[str, Any]:
                 canaries = _canaries(session, shard, tablet)
             return session.result(False, before, before, held=False, canary_reads=canaries)
         claim = session.hold()
+        if session.must_look_again:
+            return run(session)
         if not mine:
             entry = Entry(
                 original_type=original,
@@ -84,7 +89,7 @@ def run(session: Session) -> dict[str, Any]:
                 session.change_type(original)
                 session.state = f"it is {original} again, not every vtgate was seen to route to it"
         with session.phases.phase("routes"):
-            shard, tablet = _wait_routes(session, shard, original)
+            shard, tablet = _wait_routes(session, original)
         with session.phases.phase("canary"):
             canaries = _canaries(session, shard, tablet)
         if session.params["soak"] > 0:
@@ -170,24 +175,40 @@ def catch_up_problem(session: Session, shard: Shard, tablet: Tablet, original: T
     return ""
 
 
-def _wait_routes(session: Session, shard: Shard, original: TabletType) -> tuple[Shard, Tablet]:
+def _wait_routes(session: Session, original: TabletType) -> tuple[Shard, Tablet]:
     """Every vtgate that should see it shows it SERVING at its address and nowhere else; it acks if it should.
 
-    The vtgates that lag are asked often, all of them and the whole shard only when those agree: a vtgate learns a new address
-    by polling the topology.
+    The vtgates that lag are asked often, since they learn a new address by polling the topology, and all of them when these
+    agree. The shard itself is read while they learn, so that nobody waits for its proof when the last one has learned; that
+    the Pod is still the same is asked then.
     """
-    before = shard.tablet(session.alias)
-    lagging = _Lagging(session, shard, replace(before, type=original)) if before is not None else None
+    proved: list[tuple[Shard, Tablet]] = []
+    lagging = _Lagging(session)
+
+    def prove() -> str:
+        """What topology, Pod and mysqlds still lack; nothing where that was seen a moment ago."""
+        if proved and session.clock.monotonic() - proved[0][0].read_started <= PROOF_KEPT_S:
+            return ""
+        proved.clear()
+        now, tablet = session.read(vtgates=False)
+        missing = [*away_reasons(now, tablet)] if tablet.type == original else [f"its type is {tablet.type}"]
+        missing += _ack_problem(now, tablet)
+        if not missing:
+            proved.append((now, tablet))
+        return "; ".join(missing)
 
     def look() -> Look[tuple[Shard, Tablet]]:
-        if lagging is not None and (late := lagging.reasons()):
-            return Look(missing="; ".join(late))
-        now, tablet = session.read()
-        missing = list(away_reasons(now, tablet)) if tablet.type == original else [f"its type is {tablet.type}"]
+        problem = prove()
+        if problem:
+            return Look(missing=problem)
+        views, missing = lagging.look(*proved[0])
+        now, tablet = replace(proved[0][0], vtgates=views), proved[0][1]
         verdict = gates.every_vtgate_answers(session.case(now, None))
         if not verdict.ok:
             missing.append(verdict.reason)
-        missing += _ack_problem(now, tablet)
+        if not missing and not _same_pod(session, tablet):
+            proved.clear()
+            missing.append("its Pod changed in the same moment")
         return Look(missing="; ".join(missing)) if missing else Look((now, tablet))
 
     found: tuple[Shard, Tablet] = session.until(
@@ -199,22 +220,35 @@ def _wait_routes(session: Session, shard: Shard, original: TabletType) -> tuple[
 class _Lagging:
     """The vtgates that do not route to a tablet yet."""
 
-    def __init__(self, session: Session, shard: Shard, expected: Tablet) -> None:
-        self._cluster, self._shard, self._expected = session.cluster, shard, expected
-        known = frozenset({expected.hostname, session.entry.address} - {""})
-        self._addresses = None if session.asks_for_all else known
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._behind: list[VtgateClient] = []
 
-    def reasons(self) -> list[str]:
-        """Why each does not. Only those that did not at the last look are asked, and all that there are, listed anew, where one cannot be."""
-        clients = self._behind or self._cluster.vtgates()
-        views = views_of(clients, self._addresses)
-        why = [list(not_routed_reasons(replace(self._shard, vtgates=(view,)), self._expected)) for view in views]
-        self._behind = [client for client, late in zip(clients, why, strict=True) if late]
-        failed = [f"{view.name}: {view.error}" for view in views if view.error]
-        if failed:
-            self._behind = []
-        return [reason for late in why for reason in late] + failed
+    def look(self, shard: Shard, tablet: Tablet) -> tuple[tuple[Vtgate, ...], list[str]]:
+        """What vtgates show of it, and why which ones do not route to it. Where nothing is missing it is all that there are, listed anew.
+
+        Only those that did not at the last look are asked, as long as they answer and do not.
+        """
+        cluster = self._session.cluster
+        known = frozenset({tablet.hostname, self._session.entry.address} - {""})
+        addresses = None if self._session.asks_for_all else known
+        while True:
+            asked = self._behind or cluster.vtgates()
+            views = views_of(asked, addresses)
+            why = [not_routed_reasons(replace(shard, vtgates=(view,)), tablet) for view in views]
+            some, failed = bool(self._behind), any(view.error for view in views)
+            self._behind = [client for client, reasons in zip(asked, why, strict=True) if reasons and not failed]
+            missing = [reason for reasons in why for reason in reasons]
+            if missing or failed or not some:
+                return views, missing
+
+
+def _same_pod(session: Session, tablet: Tablet) -> bool:
+    """Whether the Pod that was proved is still there and Ready."""
+    pod = session.cluster.pod(tablet.pod.namespace, tablet.pod.name) if tablet.pod else None
+    return (
+        pod is not None and tablet.pod is not None and pod.uid == tablet.pod.uid and pod.ready and not pod.terminating
+    )
 
 
 def _soak(session: Session) -> None:

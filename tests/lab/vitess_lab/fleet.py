@@ -13,11 +13,12 @@ from typing import Any
 
 from . import layout, manifests, places
 from .cluster import CONTROL_PLANE, KUBECTL, Cluster
-from .console import LabError, Stages, run, wait_until
+from .console import LabError, Stages, run, say, wait_until
 
 STABLE_ADDRESSES = "vtops-lab/stable-addresses"
 WHOLE = "vtops-lab/whole"
 SERVING_LIMIT_S = 240
+REGISTERED_LIMIT_S = 150
 
 
 class Fleet:
@@ -64,7 +65,7 @@ class Fleet:
             self._forget_shards()
         with self._stage("tablets"):
             self._cluster.apply(manifests.tablets(tablets, stable_addresses=self.has_stable_addresses()))
-            wait_until("tablets", self._unregistered, timeout=SERVING_LIMIT_S, every=0.5)
+            self._wait_registered()
         with self._stage("primaries"):
             self._elect_first_primaries()
         with self._stage("schema"):
@@ -155,6 +156,30 @@ class Fleet:
         for shard in shards:
             self._vtctl("CreateShard", shard)
 
+    def _wait_registered(self) -> None:
+        """A tablet that does not come is told of, and its Pod made anew once: one of six was seen not to come, once.
+
+        Raises LabError where it does not come then either.
+        """
+        try:
+            wait_until("tablets", self._unregistered, timeout=REGISTERED_LIMIT_S, every=0.5)
+        except LabError as problem:
+            say(str(problem))
+            for pod in self._late():
+                self._tell_of(pod)
+                self._kubectl("delete", "pod", pod, "--grace-period", "1", "--ignore-not-found", timeout=180)
+            wait_until("tablets, once more", self._unregistered, timeout=REGISTERED_LIMIT_S, every=0.5)
+
+    def _tell_of(self, pod: str) -> None:
+        say(f"{pod}:")
+        asked = [("describe", "pod", pod)]
+        asked += [
+            ("logs", pod, "--all-containers", "--prefix", "--tail", "15", *which) for which in ((), ("--previous",))
+        ]
+        for question in asked:
+            lines = self._kubectl(*question, check=False).splitlines()
+            say("\n".join(f"  {line}" for line in lines[-60:]))
+
     def _elect_first_primaries(self) -> None:
         def elect(shard: layout.Shard) -> None:
             primary = shard.tablets[0].alias
@@ -182,10 +207,14 @@ class Fleet:
         return "" if ready == count == len(pods) else f"{ready} of {count} Pods Ready ({selector})"
 
     def _unregistered(self) -> str:
+        late = self._late()
+        return f"not in the topology yet: {', '.join(late)}" if late else ""
+
+    def _late(self) -> list[str]:
+        """Pods of the tablets that have not registered."""
         answer = self._vtctl("GetTablets", "--keyspace", layout.KEYSPACE, "--format", "json", check=False)
         known = {f"{t['alias']['cell']}-{t['alias']['uid']:010d}" for t in json.loads(answer or "null") or ()}
-        late = [tablet.pod for tablet in layout.TABLETS if tablet.alias not in known]
-        return f"not in the topology yet: {', '.join(late)}" if late else ""
+        return [tablet.pod for tablet in layout.TABLETS if tablet.alias not in known]
 
     def _not_serving(self) -> str:
         if late := self._not_ready(layout.TABLET_SELECTOR, len(layout.TABLETS)):

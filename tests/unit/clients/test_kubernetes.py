@@ -20,6 +20,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.clients.kubernetes im
     _exit_code,
     _websocket_url,
 )
+from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtctld import ExecTransport, Vtctld
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import (
     EdgeError,
     OutcomeUnknown,
@@ -220,11 +221,13 @@ class Stream:
         self.closed = True
 
 
-def run_exec(monkeypatch: pytest.MonkeyPatch, stream: Stream) -> tuple[str, str]:
+def run_exec(
+    monkeypatch: pytest.MonkeyPatch, stream: Stream, command: tuple[str, ...] = ("vtctldclient", "GetTablets")
+) -> tuple[str, str]:
     kube, _pool = client()
     monkeypatch.setattr(ws_client, "WSClient", lambda *_args, **_more: stream)
     try:
-        return kube.exec("vitess", "vtctld-0", "vtctld", ["vtctldclient", "GetTablets"], 5.0)
+        return kube.exec("vitess", "vtctld-0", "vtctld", list(command), 5.0)
     finally:
         assert stream.closed
 
@@ -246,6 +249,24 @@ def test_an_exec_that_fails_is_refused_with_its_standard_error(monkeypatch: pyte
 def test_an_exec_that_does_not_end_in_time_has_an_unknown_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(OutcomeUnknown, match="no end after 5 s"):
         run_exec(monkeypatch, Stream(still_open=True))
+
+
+def test_an_exec_is_named_by_its_first_words_and_never_by_the_text_of_a_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(OutcomeUnknown) as plain:
+        run_exec(monkeypatch, Stream(still_open=True))
+    assert str(plain.value) == "exec vtctldclient GetTablets in vitess/vtctld-0: no end after 5 s"
+    with pytest.raises(OutcomeUnknown) as script:
+        run_exec(monkeypatch, Stream(still_open=True), ("sh", "-c", "line\n" * 400, "vtops"))
+    assert str(script.value) == "exec sh -c in vitess/vtctld-0: no end after 5 s"
+
+
+def test_the_shards_script_is_named_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    kube, _pool = client()
+    monkeypatch.setattr(ws_client, "WSClient", lambda *_args, **_more: Stream(still_open=True))
+    vtctld = Vtctld(ExecTransport(kube, "vitess", "vtctld-0", "vtctld", ["vtctldclient"]))
+    with pytest.raises(OutcomeUnknown) as error:
+        vtctld.shard_records("commerce", "-80")
+    assert str(error.value) == "exec the shard's script in vitess/vtctld-0: no end after 18 s"
 
 
 def test_an_exec_whose_connection_was_cut_has_an_unknown_outcome_and_no_empty_output(

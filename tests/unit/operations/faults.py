@@ -174,9 +174,25 @@ OWNER = (
     Fault("new_pod_has_a_place", "the volume's node is cordoned", "worker-1 is cordoned", _cordoned),
 )
 
+RIGHTS = (
+    Fault(
+        "rights_are_granted",
+        "evictions are forbidden",
+        "does not let us create pods/eviction in namespace vitess",
+        lambda w: w.forbidden.add(("create", "pods/eviction")),
+    ),
+    Fault(
+        "rights_are_granted",
+        "Pods may not be marked",
+        "does not let us patch pods in namespace vitess",
+        lambda w: w.forbidden.add(("patch", "pods")),
+    ),
+)
+
 DRAIN_FAULTS = (
     *ANY_ACT,
     *OWNER,
+    *RIGHTS,
     Fault("no_backup_or_restore", "it is backed up", "is BACKUP", _tablet(REPLICA, type="BACKUP")),
     Fault("no_backup_or_restore", "it serves beside its backup", "while it serves", _tablet(REPLICA, backs_up=True)),
     Fault("no_cut_over_under_way", "an OnlineDDL swaps its tables", "0f3c running, at its cut-over", _cutting_over),
@@ -257,6 +273,7 @@ def _migrating(world: World) -> None:
 REPARENT_FAULTS = (
     *ANY_ACT,
     *OWNER,
+    *RIGHTS,
     Fault(
         "no_backup_or_restore",
         "a sibling restores",

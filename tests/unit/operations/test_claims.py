@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.vtops.vitess.plugins.module_utils import labels
+from ansible_collections.vtops.vitess.plugins.module_utils.claim import Entry, journal_to_text
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import Refused, StepFailure
 from ansible_collections.vtops.vitess.plugins.module_utils.executor import Process
-from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias
+from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias, TabletType
 from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING
 from ansible_collections.vtops.vitess.tests.unit.fakes import World, elsewhere, gone, held_by
 
@@ -87,14 +88,64 @@ def test_what_a_dead_roll_drained_is_ours_to_finish_after_the_take_over() -> Non
     assert not world.journal[alias].in_flight
 
 
-def test_a_holder_of_another_host_is_waited_for_as_long_as_the_caller_allows() -> None:
+@pytest.mark.parametrize("operation", ACTING)
+@pytest.mark.parametrize("claim_wait", [0.0, 90.0])
+def test_a_dead_holder_of_another_host_is_taken_over_when_its_lease_has_expired(
+    operation: str, claim_wait: float
+) -> None:
+    """An AWX job that is run again has another host name: with the defaults it must go on by itself."""
+    world, alias = ready_for(operation)
+    held_by(world, elsewhere())
+    start = world.clock.now
+    assert world.run(operation, alias, claim_wait=claim_wait)["changed"] is True
+    assert world.clock.now - start > 60.0
+
+
+def test_a_live_holder_of_another_host_is_waited_for_as_long_as_the_caller_allows_and_its_next_renewal() -> None:
     world, alias = ready_for("tablet_drain")
     held_by(world, elsewhere())
+
+    def renews() -> None:
+        world.lease()["metadata"]["resourceVersion"] = world.next_version()
+        world.clock.at(10.0, renews)
+
+    renews()
+    start = world.clock.now
     with pytest.raises(StepFailure, match="held by other@other-host"):
         world.run("tablet_drain", alias, claim_wait=30.0)
-    start = world.clock.now
-    world.run("tablet_drain", alias, claim_wait=90.0)
-    assert world.clock.now - start > 60.0
+    assert 30.0 <= world.clock.now - start < 42.0
+    assert world.acts == []
+
+
+def drains_102_and_dies(world: World) -> None:
+    """The other roll journals and drains the tablet, and is never heard of again."""
+    entry = Entry(
+        original_type=TabletType.REPLICA, wanted="new", pod_namespace="vitess", pod_name="commerce-x-80-102",
+        pod_uid=str(world.pods["commerce-x-80-102"]["metadata"]["uid"]), steps={"drain": (1.0, 2.0)},
+    )  # fmt: skip
+    lease = world.lease()
+    lease["metadata"]["annotations"][labels.JOURNAL] = journal_to_text({REPLICA: entry})
+    lease["metadata"]["resourceVersion"] = world.next_version()
+    world.tablet(REPLICA).type = "DRAINED"
+
+
+def test_a_tablet_that_the_dead_holder_drained_while_it_was_waited_for_keeps_its_type_in_the_journal() -> None:
+    """Looked at before the wait it was a REPLICA that nobody had taken; a drain on that would restore it as DRAINED."""
+    world = World()
+    held_by(world, elsewhere())
+    world.clock.at(5.0, lambda: drains_102_and_dies(world))
+    result = world.run("tablet_drain", REPLICA, claim_wait=90.0)
+    assert (result["changed"], world.acts) == (False, [])
+    assert world.journal[REPLICA].original_type == TabletType.REPLICA
+
+
+def test_a_pod_that_the_dead_holder_replaced_while_it_was_waited_for_is_not_evicted_again() -> None:
+    world, alias = ready_for("pod_replace")
+    held_by(world, elsewhere())
+    world.clock.at(5.0, lambda: world.stop_pod("commerce-x-80-102"))
+    result = world.run("pod_replace", alias)
+    assert world.acts == []
+    assert result["after"]["revision"] == "new"
 
 
 def loses_it(world: World) -> None:

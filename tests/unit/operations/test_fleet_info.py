@@ -22,7 +22,7 @@ def world() -> World:
 
 
 def run(world: World, **given: Any) -> dict[str, dict[str, Any]]:
-    result = fleet_info.run(world.params("fleet_info", **given), world.cluster())
+    result = fleet_info.run(world.params("fleet_info", **given), world.cluster(), world.clock)
     assert result["changed"] is False
     assert world.calls == []
     return {tablet["alias"]: tablet for tablet in result["tablets"]}
@@ -70,6 +70,11 @@ def test_the_goal_may_be_a_revision_or_a_time(world: World) -> None:
     assert all(t["as_wanted"] for t in run(world, wanted_revision="old").values())
     assert all(t["as_wanted"] for t in run(world, wanted_since=stamp(world.clock.time() - 86400)).values())
     assert not any(t["as_wanted"] for t in run(world, wanted_since=stamp(world.clock.time())).values())
+
+
+def test_a_time_that_is_yet_to_come_is_refused(world: World) -> None:
+    with pytest.raises(ValueError, match=r"wanted_since .* is yet to come"):
+        run(world, wanted_since=stamp(world.clock.time() + 60))
 
 
 def test_a_tablet_without_a_pod_says_so(world: World) -> None:

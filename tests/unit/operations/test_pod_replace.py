@@ -212,6 +212,18 @@ def test_a_budget_that_holds_the_eviction_for_a_while_is_waited_for(world: World
     assert world.acts == [EVICTION] * 5
 
 
+def test_an_eviction_that_is_forbidden_names_the_verb_and_sends_nobody_to_look_at_budgets(world: World) -> None:
+    text = (
+        'pods is forbidden: User "ci" cannot create resource "pods/eviction" in API group "" in the namespace "vitess"'
+    )
+    world.fail("eviction", Refused(text, 403))
+    with pytest.raises(StepFailure, match="not allowed: create pods/eviction in namespace vitess") as failure:
+        world.run("pod_replace")
+    assert failure.value.gate == "eviction"
+    assert failure.value.next_command == "kubectl -n vitess auth can-i create pods --subresource=eviction"
+    assert world.tablet(REPLICA).type == "REPLICA"
+
+
 def test_a_budget_that_holds_it_for_ever_is_named_and_the_tablet_is_put_back(world: World) -> None:
     world.fail("eviction", Refused("Cannot evict pod: disruption budget commerce needs 2", 429), times=999)
     with pytest.raises(StepFailure) as failure:
@@ -343,6 +355,22 @@ def test_wanted_by_time_takes_a_pod_that_was_created_later_whatever_its_revision
     assert (result["changed"], result["after"]["revision"]) == (True, "old")
     world.run("vtgate_readmit")
     assert world.run("pod_replace", wanted_since=since)["changed"] is False
+
+
+@pytest.mark.parametrize("operation", ["tablet_drain", "pod_replace"])
+def test_a_time_that_is_yet_to_come_takes_no_tablet(operation: str) -> None:
+    world = World()
+    with pytest.raises(StepFailure, match=r"wanted_since .* is yet to come") as failure:
+        world.run(operation, wanted_since=stamp(world.clock.time() + 3600))
+    assert failure.value.next_command == "correct wanted_since, then run the same again"
+    assert world.calls == []
+
+
+def test_a_pod_that_is_too_old_is_named_with_a_time_that_people_read(world: World) -> None:
+    since = stamp(world.clock.time())
+    world.stop_s = 0.0
+    with pytest.raises(StepFailure, match=f"wanted is created after {since}"):
+        world.run("pod_replace", wanted_since=since)
 
 
 def test_a_time_that_is_none_is_refused(world: World) -> None:

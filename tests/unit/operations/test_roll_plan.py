@@ -79,6 +79,13 @@ def test_wanted_by_time_replaces_what_is_older(world: World) -> None:
     assert run(world, wanted_since=stamp(world.clock.time() - 86400))["left"] == 0
 
 
+def test_refuses_a_time_that_is_yet_to_come_for_no_new_pod_would_count_as_done(world: World) -> None:
+    with pytest.raises(
+        ValueError, match=r"wanted_since 2026-09-21T17:01:40Z is yet to come \(it is 2026-09-21T17:00:00Z\)"
+    ):
+        run(world, wanted_since=stamp(world.clock.time() + 100))
+
+
 def test_refuses_an_empty_selection(world: World) -> None:
     with pytest.raises(Unfit, match="the selection is empty"):
         run(world, [])

@@ -220,6 +220,12 @@ def test_the_operator_may_have_it_not_looked_at(world: World) -> None:
 def test_another_reparent_of_the_keyspace_is_waited_for_and_named(world: World) -> None:
     other = claim.Claims(world.kube, NAMESPACE, claim.Holder("other", elsewhere(), elsewhere()), world.clock)
     other.put(KEYSPACE, "", 1, {}, "other@elsewhere")
+
+    def renews() -> None:
+        world.leases[KEYSPACE]["metadata"]["resourceVersion"] = world.next_version()
+        world.clock.at(10.0, renews)
+
+    world.clock.at(10.0, renews)
     world.calls.clear()
     with pytest.raises(StepFailure, match="held by other@elsewhere") as failure:
         run(world, keyspace_wait=5.0)

@@ -143,7 +143,7 @@ def test_one_canary_write_is_acknowledged_under_the_claim_and_before_the_drain(w
 def test_what_is_deferred_is_red_right_before_the_act(world: World) -> None:
     session = world.session("tablet_drain")
     session.locate()
-    case = session.fresh_case(canary=False)
+    case = session.fresh_case(canary=False, rights=True)
     session.require(gates.DRAIN, case)
     with pytest.raises(StepFailure, match="right before the act") as failure:
         session.require(gates.DRAIN, case, acting=True)

@@ -12,8 +12,6 @@ from typing import Any
 import pymysql
 import pytest
 
-pytest.importorskip("aiohttp")
-
 from ansible_collections.vtops.vitess.tests.sim.layout import like_the_lab
 from ansible_collections.vtops.vitess.tests.sim.server import Server
 from ansible_collections.vtops.vitess.tests.sim.simulation import Simulation
