@@ -117,6 +117,10 @@ demo-kind: venv lab ## the main job on the real fleet: v23 to v24 under load, an
 bench: venv lab ## kubectl rollout restart against this collection, same fleet, same probe: docs/benchmarks.md
 	python -m tests.bench.roll
 
+.PHONY: bench-scale
+bench-scale: venv ## simulated fleets of 3 to 10,000 tablets and 2 to 200 vtgates: requests, bytes, proof and plan
+	python -m tests.bench.scale
+
 .PHONY: test-kind
 test-kind: venv ## every molecule scenario, or SCENARIO=name, on the lab; before an issue is called resolved
 	molecule test $(if $(SCENARIO),-s $(SCENARIO),--all)

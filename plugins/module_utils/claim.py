@@ -44,6 +44,7 @@ class ClaimHeld(EdgeError):
 class Entry:
     """What the journal says of one tablet. Times are seconds since the epoch.
 
+    address: where it was before it was taken, which vtgates are asked for as well as the new one; empty where that is not known.
     steps: step to (intent, done); done is None while it is under way.
     """
 
@@ -52,6 +53,7 @@ class Entry:
     pod_namespace: str = ""
     pod_name: str = ""
     pod_uid: str = ""
+    address: str = ""
     server_uuid: str = ""
     position: str = ""
     steps: dict[str, tuple[float, float | None]] = field(default_factory=dict)
@@ -75,6 +77,7 @@ class Entry:
             "pod_namespace": self.pod_namespace,
             "pod_name": self.pod_name,
             "pod_uid": self.pod_uid,
+            "address": self.address,
             "server_uuid": self.server_uuid,
             "position": self.position,
             "steps": {step: list(times) for step, times in self.steps.items()},
@@ -91,6 +94,7 @@ class Entry:
             pod_namespace=str(data.get("pod_namespace", "")),
             pod_name=str(data.get("pod_name", "")),
             pod_uid=str(data.get("pod_uid", "")),
+            address=str(data.get("address", "")),
             server_uuid=str(data.get("server_uuid", "")),
             position=str(data.get("position", "")),
             steps={

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -34,6 +34,7 @@ T = TypeVar("T")
 FORBIDDEN = re.compile(r'cannot (\w+) resource "([\w/]+)" in API group "[^"]*"(?: in the namespace "([^"]+)")?')
 VTGATES_AT_ONCE = 16
 NODES_KEPT_S = 1.0
+OWNERS_ONE_BY_ONE = 8  # more than these are listed at once
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Cluster:
         self._durability: dict[str, str] = {}
         self._vtgates: dict[str, VtgateClient] = {}
         self._nodes: tuple[float, tuple[Node, ...]] | None = None
+        self._seen: dict[tuple[str, str], set[str]] = {}  # every address at which a shard's tablets were seen
         self._rules: dict[str, tuple[Rule, ...]] = {}
         self._listing = threading.Lock()
 
@@ -103,15 +105,27 @@ class Cluster:
         vtgates: bool = True,
         work: bool = False,
         canary: bool = False,
+        former: Iterable[str] | None = (),
     ) -> Shard:
-        """A shard at one moment. Raises EdgeError where topology or Kubernetes cannot be asked; a mysqld's or vtgate's error is in the result."""
+        """A shard at one moment. Raises EdgeError where topology or Kubernetes cannot be asked; a mysqld's or vtgate's error is in the result.
+
+        What it costs does not grow with the fleet: Pods and vtgates are asked for the addresses of this shard's tablets alone,
+        the present ones, those that were seen before, and the former ones that the caller knows (None: vtgates are asked for all).
+        """
         started = self._clock.monotonic()
-        with ThreadPoolExecutor(3) as pool:
+        with ThreadPoolExecutor(2) as pool:
             known = self._durability.get(keyspace)
             asked = pool.submit(self.vtctld.shard_records, keyspace, shard, mysqlds, known is None, work, canary)
-            listed = pool.submit(self.tablet_pods)
-            seen = pool.submit(self.views) if vtgates else None
-            records, pods, views = asked.result(), listed.result(), seen.result() if seen else ()
+            clients = self._opened_vtgates() if vtgates else []
+            records = asked.result()
+            present = {tablet.hostname for tablet in records.tablets} - {""}
+            listed = pool.submit(self.pods_at, present)
+            with self._listing:
+                seen = self._seen.setdefault((keyspace, shard), set())
+                seen |= present
+                addresses = None if former is None else frozenset(seen.union(former))
+            views = views_of(clients, addresses)
+            pods = listed.result()
         if records.durability is not None:
             self._durability[keyspace] = records.durability
         tablets = tuple(
@@ -162,10 +176,16 @@ class Cluster:
                             web_port=scope.vtgate_web_port,
                             ready=pod.ready,
                             terminating=pod.terminating,
+                            flags=spelled_out_flags(item.get("spec") or {}, "vtgate"),
                         )
                     )
         refuse_strangers(members, "vtgate_selector")
         return [self._client(endpoint) for endpoint in endpoints]
+
+    def _opened_vtgates(self) -> list[VtgateClient]:
+        clients = self.vtgates()
+        in_parallel([client.open for client in clients])
+        return clients
 
     def _client(self, endpoint: Endpoint) -> VtgateClient:
         """The client of a vtgate that was seen before keeps its connection; one whose Pod is another by now does not."""
@@ -183,20 +203,31 @@ class Cluster:
         for client in self._vtgates.values():
             client.close()
 
-    def views(self) -> tuple[Vtgate, ...]:
-        """Every vtgate's own view of all tablets, all at once. Connections are kept for this operation."""
-        return tuple(in_parallel([client.view for client in self.vtgates()]))
+    def views(self, addresses: Collection[str] | None) -> tuple[Vtgate, ...]:
+        """Every vtgate's own view of the tablets at these addresses (None: of all), all at once. Connections are kept for this operation."""
+        return views_of(self.vtgates(), addresses)
 
     # -- Pods and owners
 
     def tablet_pods(self) -> tuple[Pod, ...]:
-        """All tablet Pods of the cluster, with the alias that their volume claims or labels name."""
-        scope = self.scope
+        """All tablet Pods of the cluster."""
         return tuple(
             parse_pod(item)
-            for namespace in scope.namespaces_of_tablets
-            for item in self.kube.pods(namespace, scope.tablet_selector)
+            for namespace in self.scope.namespaces_of_tablets
+            for item in self.kube.each(f"/api/v1/namespaces/{namespace}/pods", self.scope.tablet_selector)
         )
+
+    def pods_at(self, addresses: Iterable[str]) -> tuple[Pod, ...]:
+        """The tablet Pods at these addresses, each in every namespace: what tablet_pods() has of them, without listing the rest."""
+        selector = self.scope.tablet_selector
+        lists = in_parallel(
+            [
+                partial(self.kube.pods, namespace, selector, identity.field_of(address))
+                for namespace in self.scope.namespaces_of_tablets
+                for address in sorted(addresses)
+            ]
+        )
+        return tuple({item["metadata"]["uid"]: parse_pod(item) for items in lists for item in items}.values())
 
     def with_pods(self, tablets: Sequence[Tablet], pods: Sequence[Pod]) -> tuple[Tablet, ...]:
         """The tablets with the Pods that they run in. Where addresses do not tell, the vttablets are asked who they are.
@@ -205,7 +236,7 @@ class Cluster:
         """
         found = identity.candidates(tablets, pods)
         unclear = identity.contested(found)
-        answers = in_parallel([partial(self._says, pod) for pod in unclear])
+        answers = in_parallel([partial(self.says, pod) for pod in unclear])
         found = identity.settled(found, {pod.uid: said for pod, said in zip(unclear, answers, strict=True)})
         for alias, matches in found.items():
             if len(matches) > 1:
@@ -215,7 +246,7 @@ class Cluster:
             replace(tablet, pod=found[tablet.alias][0]) if found[tablet.alias] else tablet for tablet in tablets
         )
 
-    def _says(self, pod: Pod) -> Alias | None:
+    def says(self, pod: Pod) -> Alias | None:
         """Who the vttablet in a Pod says it is; None where it does not answer."""
         try:
             return self.vttablet.vars(pod).alias
@@ -235,6 +266,32 @@ class Cluster:
             self.kube.get(f"/apis/apps/v1/namespaces/{pod.namespace}/statefulsets/{pod.owner_name}")
         )
 
+    def owners_of(self, pods: Iterable[Pod]) -> dict[tuple[str, str, str], Owner]:
+        """Who recreates these Pods, by Pod.owner: asked for one by one, or, where they are many, from one list in each namespace."""
+        one_of = {pod.owner: pod for pod in pods}
+        listed: dict[tuple[str, str, str], Owner] = {}
+        if len(one_of) > OWNERS_ONE_BY_ONE:
+            for namespace in sorted({pod.namespace for pod in one_of.values()}):
+                listed.update(self._stateful_sets(namespace, one_of))
+        missing = [pod for key, pod in one_of.items() if key not in listed]
+        asked = in_parallel([partial(self.owner_of, pod) for pod in missing])
+        return listed | {pod.owner: owner for pod, owner in zip(missing, asked, strict=True)}
+
+    def _stateful_sets(
+        self, namespace: str, wanted: Collection[tuple[str, str, str]]
+    ) -> dict[tuple[str, str, str], Owner]:
+        """Of a namespace, those that are wanted; none where they may be read but not listed."""
+        found = {}
+        try:
+            for item in self.kube.each(f"/apis/apps/v1/namespaces/{namespace}/statefulsets"):
+                key = (namespace, "StatefulSet", str(item["metadata"]["name"]))
+                if key in wanted:
+                    found[key] = parse_stateful_set(item)
+        except Refused as error:
+            if error.status != 403:
+                raise
+        return found
+
     def nodes(self) -> tuple[Node, ...]:
         """All nodes, as they were at most NODES_KEPT_S ago."""
         now = self._clock.monotonic()
@@ -242,11 +299,17 @@ class Cluster:
             self._nodes = now, tuple(place.parse_node(item) for item in self.kube.items("/api/v1/nodes"))
         return self._nodes[1]
 
+    def node(self, name: str) -> tuple[Node, ...]:
+        """The node of that name, if there is one; by the right to list nodes."""
+        return tuple(
+            place.parse_node(item) for item in self.kube.items("/api/v1/nodes", fields=f"metadata.name={name}")
+        )
+
     def ground_for(self, pod: Pod) -> Ground:
-        """The nodes and what the Pod's volumes say of them. What may not be read is in the result, with the verb."""
+        """The Pod's own node and what its volumes say of nodes. What may not be read is in the result, with the verb."""
         volumes: list[tuple[Term, ...]] = []
         try:
-            nodes = self.nodes()
+            nodes = self.node(pod.node) if pod.node else ()
             for name in pod.volume_claims:
                 claim = self.kube.get(f"/api/v1/namespaces/{pod.namespace}/persistentvolumeclaims/{name}")
                 topology = (claim["metadata"].get("annotations") or {}).get(labels.TOPOLOGY)
@@ -269,14 +332,19 @@ class Cluster:
     def place_on(self, ground: Ground, pod: Pod, owner: Owner) -> Place:
         """Where the Pod's successor may go.
 
-        Other Pods are listed only for a successor that does not fit into what this one leaves: node by node, this one's
-        first, until one has room. Where they may not be listed, that is said and room is not compared.
+        Other nodes are listed only for a successor that may not go to its predecessor's or does not fit into what that leaves;
+        then other Pods too, node by node, that one first, until one has room. Where they may not be listed, that is said and
+        room is not compared.
         """
-        nodes, refusal = place.fitting(ground, owner.needs)
         asks = owner.needs.requests
+        nodes, refusal = place.fitting(ground, owner.needs)
+        if nodes and place.covered_by(asks, pod.requests):
+            return Place((pod.node,))
+        if not ground.refusal:
+            nodes, refusal = place.fitting(replace(ground, nodes=self.nodes()), owner.needs)
+        if refusal:
+            return Place((), refusal)
         names = tuple(sorted(node.name for node in nodes))
-        if refusal or (pod.node in names and place.covered_by(asks, pod.requests)):
-            return Place(names, refusal)
         short: list[str] = []
         for node in sorted(nodes, key=lambda node: (node.name != pod.node, node.name)):
             try:
@@ -377,12 +445,17 @@ def _with_status(tablet: Tablet, status: Mysqld | str | None) -> Tablet:
     return replace(tablet, mysqld_error=status) if isinstance(status, str) else replace(tablet, mysqld=status)
 
 
-def in_parallel(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """Run the calls at once, at most 16 at a time; results in order. Raises the first error."""
+def in_parallel(calls: Sequence[Callable[[], T]], at_once: int = VTGATES_AT_ONCE) -> list[T]:
+    """Run the calls at once, at most so many at a time; results in order. Raises the first error."""
     if not calls:
         return []
-    with ThreadPoolExecutor(min(VTGATES_AT_ONCE, len(calls))) as pool:
+    with ThreadPoolExecutor(min(at_once, len(calls))) as pool:
         return [future.result() for future in [pool.submit(call) for call in calls]]
+
+
+def views_of(clients: Sequence[VtgateClient], addresses: Collection[str] | None) -> tuple[Vtgate, ...]:
+    """What these vtgates show at these addresses (None: of all), all at once."""
+    return tuple(in_parallel([partial(client.view, addresses) for client in clients]))
 
 
 class VtctldPod(NamedTuple):
@@ -442,6 +515,15 @@ def _alias(pod_spec: Json) -> Alias | None:
         words = [*(container.get("command") or []), *(container.get("args") or [])]
         if found := alias_of_command_line(parse_flags([str(word) for word in words])):
             return found
+    return None
+
+
+def spelled_out_flags(pod_spec: Json, program: str) -> tuple[tuple[str, str], ...] | None:
+    """The flags with which a container runs this very program; None where a shell, an entrypoint or a variable makes them up."""
+    for container in pod_spec.get("containers") or []:
+        words = [str(word) for word in [*(container.get("command") or []), *(container.get("args") or [])]]
+        if words and words[0].rpartition("/")[2] == program and not any("$(" in word for word in words):
+            return tuple(sorted(parse_flags(words).items()))
     return None
 
 

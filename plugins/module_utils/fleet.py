@@ -79,6 +79,11 @@ class Pod:
     alias: Alias | None = None  # the tablet that its own command line names, None where that is not written out
     trouble: str = ""  # why a container does not start, in Kubernetes' own words
 
+    @property
+    def owner(self) -> tuple[str, str, str]:
+        """Namespace, kind and name of what recreates it; kind and name are empty where nothing does."""
+        return self.namespace, self.owner_kind, self.owner_name
+
     def image(self, container: str) -> str:
         """The image of a container, empty if there is none of that name."""
         return dict(self.images).get(container, "")

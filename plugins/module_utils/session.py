@@ -80,6 +80,8 @@ class Session:
         self.shard_name = ""
         self.state = UNCHANGED
         self.agreed = False  # every vtgate was seen to serve the new primary
+        # Vtgates are asked for all tablets and not by address; each step of a roll of 10,000 could not afford that.
+        self.asks_for_all = self.manual
 
     def _alias(self, text: str) -> Alias:
         try:
@@ -176,7 +178,8 @@ class Session:
     ) -> tuple[Shard, Tablet]:
         """The shard now, and this tablet in it."""
         self._read_under_claim = self.claim is not None or self._held_before
-        shard = self.cluster.read_shard(self.keyspace, self.shard_name, mysqlds, vtgates, work, canary)
+        former = None if self.asks_for_all else {e.address for e in self.journal.values() if e.address}
+        shard = self.cluster.read_shard(self.keyspace, self.shard_name, mysqlds, vtgates, work, canary, former)
         tablet = shard.tablet(self.alias)
         if tablet is None:
             raise self.failure(f"{shard} has no tablet {self.alias} any more")

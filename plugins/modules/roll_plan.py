@@ -64,7 +64,7 @@ order:
   sample: [zone1-0000000102, zone1-0000000103, zone1-0000000101]
 plan:
   description: Each tablet with action (V(replace), V(skip), V(finish)), reason, current and wanted image, wanted revision, and
-    the tablets that come before it.
+    the tablets of its shard that come before it.
   returned: success
   type: list
   elements: dict
@@ -75,6 +75,13 @@ plan:
       action: replace
       reason: commerce-x-80-7d9f, wanted revision commerce-x-80-6c4b
       predicted: []
+asked:
+  description: The shards whose vtgates, mysqlds, nodes and volumes were asked as well, the first ones of the plan; of the others
+    the plan knows what the lists of topology, Pods and owners say. Each step proves everything anew before it acts.
+  returned: success
+  type: list
+  elements: str
+  sample: [commerce/-80, commerce/80-]
 left:
   description: How many tablets are not as wanted.
   returned: success

@@ -124,7 +124,7 @@ MUTANTS = (
     Mutant(
         "every vtgate must route to it",
         f"{UTILS}/operations/vtgate_readmit.py",
-        "            shard, tablet = _wait_routes(session, shard, original)\n",
+        "            shard, tablet = _wait_routes(session, original)\n",
         "            pass\n",
         "test_vtgates.py",
         "never_learns or slowest",

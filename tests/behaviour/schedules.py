@@ -14,7 +14,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ansible_collections.vtops.vitess.tests.behaviour.rig import STEPS, Rig, Rolled
+from ansible_collections.vtops.vitess.tests.behaviour.player import STEPS, Rolled
+from ansible_collections.vtops.vitess.tests.behaviour.rig import Rig
 from ansible_collections.vtops.vitess.tests.behaviour.test_crash import an_executor
 from ansible_collections.vtops.vitess.tests.sim.fleet import POLICIES, CommandFailed, Fleet, Tablet
 from ansible_collections.vtops.vitess.tests.sim.kubernetes import is_ready
@@ -481,7 +482,7 @@ class Play:
             self.heal()
 
     def _by_hand(self, run: Run, given: dict[str, Any]) -> None:
-        from ansible_collections.vtops.vitess.tests.behaviour.rig import SPECS
+        from ansible_collections.vtops.vitess.tests.behaviour.player import SPECS
 
         tablets = list(self.fleet.tablets.values())
         for step, number in run.by_hand:

@@ -16,7 +16,8 @@ from ansible_collections.vtops.vitess.plugins.module_utils import labels
 from ansible_collections.vtops.vitess.plugins.module_utils.claim import Entry, journal_to_text
 from ansible_collections.vtops.vitess.plugins.module_utils.executor import Process, hostname, start_of
 from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias, TabletType
-from ansible_collections.vtops.vitess.tests.behaviour.rig import STEPS, Rig
+from ansible_collections.vtops.vitess.tests.behaviour.player import STEPS
+from ansible_collections.vtops.vitess.tests.behaviour.rig import Rig
 
 
 def elsewhere(pid: int = 4711) -> Process:

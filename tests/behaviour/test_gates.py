@@ -6,12 +6,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from ansible_collections.vtops.vitess.plugins.module_utils import labels
+from ansible_collections.vtops.vitess.plugins.module_utils.claim import Entry
+from ansible_collections.vtops.vitess.plugins.module_utils.fleet import TabletType
 from ansible_collections.vtops.vitess.tests.behaviour.conftest import Make
 from ansible_collections.vtops.vitess.tests.behaviour.rig import Rig
 from ansible_collections.vtops.vitess.tests.sim.layout import Layout, VtgatePlan, one_shard
@@ -78,6 +82,16 @@ def _forgets(uid: int) -> Callable[[Rig], None]:
 
 
 def _stale_row(rig: Rig) -> None:
+    """Where 103 was before an earlier roll moved it: the shard's journal knows that."""
+    rig.execute("shard_claim", 103)
+    lease = rig.simulation.store.of("leases")["vtops-shard-commerce-x-x"]
+    journal = json.loads(lease["metadata"]["annotations"][labels.JOURNAL])
+    journal[rig.alias(103)] = Entry(TabletType.REPLICA, address="10.9.9.9", finished=1.0).as_dict()
+    lease["metadata"]["annotations"][labels.JOURNAL] = json.dumps(journal)
+    _stray_row(rig)
+
+
+def _stray_row(rig: Rig) -> None:
     vtgate = rig.simulation.vtgates["vtgate-1"]
     vtgate.extra_rows.append(Row(rig.alias(103), "10.9.9.9", "REPLICA", serving=True, stale=True))
 
@@ -272,6 +286,15 @@ def test_an_eviction_is_not_sent_and_the_drained_tablet_is_put_back(fault: Fault
     assert rig.types()[fault.target] == ("DRAINED" if fault.stays else "REPLICA")
     rig.simulation.referee.violations.clear() if fault.name == "somebody else drained a sibling" else None
     rig.assert_unharmed(errors=fault.errors)
+
+
+def test_by_hand_a_route_to_an_address_that_nobody_wrote_down_is_found_too(rig: Rig) -> None:
+    """A roll asks the vtgates for the addresses that it knows; one call can afford to ask for all."""
+    _stray_row(rig)
+    result = rig.execute("tablet_drain", 102, roll=None)
+    assert result["failure"]["gate"] == "no_other_tablet_away"
+    assert "also routes to its old address 10.9.9.9" in result["failure"]["reason"]
+    rig.assert_nothing_taken()
 
 
 # -- the reparent

@@ -11,17 +11,14 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from tests.kind.harness import OUT, TOP, Lab, watched
+from tests.kind.harness import OUT, Lab, watched
 
 from .figures import blindness, figures, table, waits_of
+from .page import keep
 
 OLD, NEW = "23.0.3", "24.0.2"
-RESULT = TOP / "build/bench/roll.json"
-PAGE = TOP / "docs/benchmarks.md"
-START, END = "<!-- roll -->", "<!-- /roll -->"
 FLAGS = (
     "vtgate: --enable-buffer --buffer-window=10s --buffer-max-failover-duration=10s --buffer-min-time-between-failovers=20s; "
     "vttablet: --health-check-interval=5s --shutdown-grace-period=8s, at 24.0.2 --init-tablet-type-lookup; "
@@ -81,10 +78,9 @@ def main() -> int:
         print(problem, file=sys.stderr)
         return 1
     if not chosen.only:
-        RESULT.parent.mkdir(parents=True, exist_ok=True)
-        RESULT.write_text(json.dumps(rolls, indent=2) + "\n")
-        write_page(
-            PAGE,
+        keep(
+            "roll",
+            rolls,
             f"{text}\n\nsoak off; flags that differ from Vitess' defaults: {FLAGS}; {chosen.rate:g} requests/s per kind and vtgate, 2 vtgates.",
         )
     return 0
@@ -95,14 +91,6 @@ def errors_by_kind(name: str) -> dict[str, int]:
     ledger = json.loads((OUT / f"bench-{name}" / "ledger.json").read_text(encoding="utf-8"))
     counted: dict[str, int] = ledger["probe"]["errors_by_kind"]
     return counted
-
-
-def write_page(page: Path, text: str) -> None:
-    """Put the table between the page's markers."""
-    whole = page.read_text(encoding="utf-8")
-    head, _start, rest = whole.partition(START)
-    _old, _end, tail = rest.partition(END)
-    page.write_text(f"{head}{START}\n{text}\n{END}{tail}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -71,9 +71,9 @@ def write(server: Server, out: Path) -> Path:
     return path
 
 
-async def serve(layout: Layout, out: Path, port: int, stay_with: int) -> None:
+async def serve(layout: Layout, out: Path, port: int, stay_with: int, virtual: bool = False) -> None:
     """Until SIGTERM, or until that process is gone."""
-    server = Server(Simulation(layout, virtual=False))
+    server = Server(Simulation(layout, virtual))
     await server.open(port)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -96,6 +96,7 @@ def main() -> int:
     options.add_argument("--out", type=Path, default=Path("build/sim"), help="directory for kubeconfig and lab.json")
     options.add_argument("--port", type=int, default=0)
     options.add_argument("--speed", type=float, default=20.0, help="how many times faster Pods, vtgates and vtorc are")
+    options.add_argument("--virtual", action="store_true", help="time passes only by POST /simulation/sleep?seconds=N")
     options.add_argument("--tablets", type=int, default=6)
     options.add_argument("--vtgates", type=int, default=2)
     options.add_argument("--old", default="23.0.3")
@@ -111,7 +112,7 @@ def main() -> int:
     }
     lab_size = given.tablets == 6 and given.vtgates == 2
     layout = like_the_lab(**common) if lab_size else many(given.tablets, given.vtgates, **common)
-    asyncio.run(serve(layout, given.out.resolve(), given.port, given.stay_with))
+    asyncio.run(serve(layout, given.out.resolve(), given.port, given.stay_with, given.virtual))
     return 0
 
 

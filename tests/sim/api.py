@@ -15,7 +15,7 @@ from .authorizer import OF_METHOD, Authorizer
 from .fleet import POOLS, Fleet, Tablet
 from .kubernetes import Kubernetes, Rejected
 from .layout import NAMESPACE
-from .store import KINDS, Json, Store, matches, merged
+from .store import KINDS, POD_FIELDS, Json, Store, fields_of, has_fields, matches, merged
 from .vtgate import Vtgate
 
 PATH = re.compile(
@@ -27,7 +27,10 @@ PROXY = re.compile(r"/api/v1/namespaces/[\w-]+/pods/(?P<pod>[\w.-]+?)(?::(?P<por
 
 
 class Api:
-    """Answers requests on the objects of one namespace. pages: how many items a list's page has at most."""
+    """Answers requests on the objects of one namespace. largest_page: how many items a list's page has at most.
+
+    What a list holds is live: it must be made text before anything else happens in the fleet.
+    """
 
     def __init__(self, store: Store, kubernetes: Kubernetes, fleet: Fleet, vtgates: dict[str, Vtgate]) -> None:
         self.store, self.kubernetes, self.fleet, self.vtgates = store, kubernetes, fleet, vtgates
@@ -112,11 +115,17 @@ class Api:
         return copy.deepcopy(self.store.put(resource, body))
 
     def _list(self, resource: str, query: dict[str, str]) -> Json:
-        found = [
-            item
-            for _name, item in sorted(self.store.of(resource).items())
-            if matches(query.get("labelSelector", ""), item["metadata"].get("labels") or {})
-        ]
+        try:
+            fields = fields_of(query.get("fieldSelector", ""), POD_FIELDS if resource == "pods" else ("metadata.name",))
+        except LookupError as error:
+            raise Rejected(400, "BadRequest", f"field label not supported: {error.args[0]}") from error
+        every = self.store.of(resource)
+        named = [value for path, equal, value in fields if equal and path == ["metadata", "name"]]
+        some = every.values() if not named else [every[named[0]]] if named[0] in every else []
+        found = [item for item in some if has_fields(item, fields)]
+        if selector := query.get("labelSelector", ""):
+            found = [item for item in found if matches(selector, item["metadata"].get("labels") or {})]
+        found.sort(key=lambda item: str(item["metadata"]["name"]))
         start = int(query.get("continue") or 0)
         limit = min(int(query.get("limit") or self.largest_page), self.largest_page)
         page = found[start : start + limit]
@@ -126,7 +135,22 @@ class Api:
             if not query.get("labelSelector"):
                 meta["remainingItemCount"] = len(found) - start - limit
         version, kind = KINDS[resource]
-        return {"apiVersion": version, "kind": f"{kind}List", "metadata": meta, "items": [_item(each) for each in page]}
+        return {
+            "apiVersion": version,
+            "kind": f"{kind}List",
+            "metadata": meta,
+            "items": [self._item(each) for each in page],
+        }
+
+    def _item(self, item: Json) -> Json:
+        """As a list holds it: its kind is the list's, and a map that is empty is not there; a vtgate's Pod spells out its command line."""
+        shown = {key: value for key, value in item.items() if key not in ("apiVersion", "kind")}
+        if not shown["metadata"].get("annotations", True):
+            shown["metadata"] = {key: value for key, value in shown["metadata"].items() if key != "annotations"}
+        if vtgate := self.vtgates.get(shown["metadata"]["name"]):
+            container = {**shown["spec"]["containers"][0], "command": vtgate.command}
+            shown["spec"] = {**shown["spec"], "containers": [container]}
+        return shown
 
     # -- web pages through the Pod proxy
 
@@ -144,14 +168,6 @@ class Api:
         if page.startswith("/livequeryz"):
             return [{"Type": "stateless", "Query": text} for text in tablet.live_queries] or None
         return tablet_variables(tablet)
-
-
-def _item(item: Json) -> Json:
-    """As a list holds it: its kind is the list's, and a map that is empty is not there."""
-    shown = {key: copy.deepcopy(value) for key, value in item.items() if key not in ("apiVersion", "kind")}
-    if not shown["metadata"].get("annotations", True):
-        del shown["metadata"]["annotations"]
-    return shown
 
 
 def tablet_variables(tablet: Tablet) -> Json:

@@ -114,6 +114,8 @@ class Fleet:
         self.random = random.Random(layout.seed)
         self.durability = layout.durability
         self.tablets: dict[str, Tablet] = {}
+        self.by_pod: dict[str, Tablet] = {}
+        self._by_shard: dict[str, list[Tablet]] = {}
         self.shards: dict[str, ShardRecord] = {}
         self.migrations: list[tuple[str, str]] = []
         self.reparents: list[dict[str, object]] = []
@@ -150,14 +152,15 @@ class Fleet:
             self.shards[shard] = ShardRecord(alias, now - 3600)
             tablet.term = tablet.record.term = now - 3600
             mysqld.io = mysqld.sql = False
-        self.tablets[alias] = tablet
+        self.tablets[alias] = self.by_pod[pod] = tablet
+        self._by_shard.setdefault(shard, []).append(tablet)
         return tablet
 
     def begin(self) -> None:
         """Give every shard a past, and let it replicate."""
         for record in self.shards.values():
             primary = self.tablets[record.primary or ""]
-            for _number in range(100):
+            for _number in range(self.layout.past):
                 primary.mysqld.write(None, self.timeline.now - 3600)
         for tablet in self.tablets.values():
             if tablet.type == "PRIMARY":
@@ -174,7 +177,7 @@ class Fleet:
 
     def of(self, shard: str) -> list[Tablet]:
         """The tablets of a shard."""
-        return [tablet for tablet in self.tablets.values() if tablet.shard == shard]
+        return list(self._by_shard.get(shard, ()))
 
     def primary(self, shard: str) -> Tablet | None:
         """The tablet that the shard record names."""

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 
 from .fleet import Fleet, Tablet
-from .layout import NAMESPACE, NODES, Layout, safe_shard
+from .layout import NAMESPACE, Layout, safe_shard
 from .store import Json, Store
 from .timeline import Timeline
 
@@ -63,13 +63,14 @@ class Kubernetes:
         self.owner_stopped = False  # the StatefulSet controller does nothing
         self.evictions: list[str] = []
         self._addresses = 10
-        self.on_change: list[Callable[[], None]] = []
+        self.on_change: list[Callable[[str], None]] = []  # told the shard whose Pod changed
 
     # -- making it
 
     def build(self) -> None:
         """Nodes, StatefulSets, volumes, budgets, and every Pod in the state of a fleet at rest."""
-        for node in ("control-plane", *NODES):
+        nodes = self.layout.nodes
+        for node in ("control-plane", *nodes):
             self.store.put("nodes", self._node(node))
         for number, shard in enumerate(self.layout.shards):
             name = f"{self.layout.keyspace}-{safe_shard(shard.name)}"
@@ -79,7 +80,7 @@ class Kubernetes:
             for index, plan in enumerate(shard.tablets):
                 pod = f"{name}-{index}"
                 tablet = self.fleet.add(shard.name, plan, pod)
-                self._volume(pod, NODES[(index + number) % len(NODES)], labels)
+                self._volume(pod, nodes[(index + number) % len(nodes)], labels)
                 self._running(tablet, owner, old)
             owner["spec"]["template"] = self._template(self.layout.new, labels)
             self._observe(owner)
@@ -174,7 +175,10 @@ class Kubernetes:
                     "labels": {COMPONENT: component},
                     "annotations": {},
                 },
-                "spec": {"nodeName": NODES[0], "containers": [{"name": component, "image": f"vitess/lite:{port}"}]},
+                "spec": {
+                    "nodeName": self.layout.nodes[0],
+                    "containers": [{"name": component, "image": f"vitess/lite:{port}"}],
+                },
                 "status": {
                     "phase": "Running",
                     "podIP": self._address(),
@@ -235,26 +239,31 @@ class Kubernetes:
 
     def tablet_of(self, pod: str) -> Tablet | None:
         """Whose Pod it is."""
-        return next((t for t in self.fleet.tablets.values() if t.pod == pod), None)
+        return self.fleet.by_pod.get(pod)
 
     def _fitting(self, pod: Json) -> list[str]:
         """Nodes that would take it: schedulable, Ready, without a taint, and where its volume is."""
         claim = pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"]
         terms = self.store.of("persistentvolumes")[claim]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"]
+        near = [self.store.of("nodes").get(name) for name in terms[0]["matchExpressions"][0]["values"]]
         return [
-            name
-            for name, node in self.store.of("nodes").items()
-            if not node["spec"].get("unschedulable")
+            str(node["metadata"]["name"])
+            for node in near
+            if node is not None
+            and not node["spec"].get("unschedulable")
             and not node["spec"].get("taints")
             and node["status"]["conditions"][0]["status"] == "True"
-            and name in terms[0]["matchExpressions"][0]["values"]
         ]
 
     def told(self, pod: Json) -> None:
         """A Pod changed."""
         self.store.put("pods", pod)
-        for listener in self.on_change:
-            listener()
+        self._tell(str(pod["metadata"]["name"]))
+
+    def _tell(self, pod: str) -> None:
+        if (tablet := self.tablet_of(pod)) is not None:
+            for listener in self.on_change:
+                listener(tablet.shard)
 
     def _ready(self, pod: Json, ready: bool) -> None:
         others = [c for c in pod["status"]["conditions"] if c["type"] != "Ready"]
@@ -360,8 +369,7 @@ class Kubernetes:
 
     def _gone(self, tablet: Tablet, pod: Json) -> None:
         self.store.remove("pods", tablet.pod)
-        for listener in self.on_change:
-            listener()
+        self._tell(tablet.pod)
         self.timeline.after(self.timings.recreate_s, lambda: self._recreate(tablet, pod))
 
     # -- starting

@@ -94,6 +94,8 @@ class Layout:
     held: bool = True
     stable_addresses: bool = False
     vtorc: bool = True
+    nodes: tuple[str, ...] = NODES
+    past: int = 100  # transactions of each shard before the beginning
     timings: Timings = field(default_factory=Timings)
     seed: int = 1
 
@@ -115,8 +117,13 @@ def one_shard(tablets: int = 3, rdonly: int = 0, **given: object) -> Layout:
 
 
 def many(tablets: int, vtgates: int = 2, **given: object) -> Layout:
-    """Shards of three, as many as make that many tablets."""
+    """Shards of three, as many as make that many tablets (the rest in the last one), on a node for each shard."""
     count = max(1, tablets // 3)
     bounds = ["", *(f"{round(number * 65536 / count):04x}" for number in range(1, count)), ""]
-    shards = tuple(shard_of(f"{bounds[n]}-{bounds[n + 1]}", 100 * (n + 1) + 1) for n in range(count))
-    return Layout(shards=shards, vtgates=tuple(VtgatePlan(f"vtgate-{n}") for n in range(vtgates)), **given)  # type: ignore[arg-type]
+    last = tablets - 3 * (count - 1)
+    shards = tuple(
+        shard_of(f"{bounds[n]}-{bounds[n + 1]}", 100 * (n + 1) + 1, last if n == count - 1 else 3) for n in range(count)
+    )
+    nodes = tuple(f"worker-{n + 1}" for n in range(max(len(NODES), count)))
+    gates = tuple(VtgatePlan(f"vtgate-{n}") for n in range(vtgates))
+    return Layout(shards=shards, vtgates=gates, nodes=nodes, **given)  # type: ignore[arg-type]

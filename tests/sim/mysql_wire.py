@@ -92,18 +92,27 @@ class Connection:
         self.reader, self.writer, self.vtgate = reader, writer, vtgate
         self.session = Session(vtgate)
         self.sequence = 0
+        self.bytes = 0  # since somebody took them, both ways
 
     def send(self, *packets: bytes) -> None:
         """Write packets; their numbers follow on the client's."""
         for packet in packets:
             self.sequence = (self.sequence + 1) % 256
+            self.bytes += 4 + len(packet)
             self.writer.write(struct.pack("<I", len(packet))[:3] + bytes([self.sequence]) + packet)
 
     async def receive(self) -> bytes:
         """One packet. Raises IncompleteReadError at the end."""
         head = await self.reader.readexactly(4)
         self.sequence = head[3]
-        return await self.reader.readexactly(int.from_bytes(head[:3], "little"))
+        packet = await self.reader.readexactly(int.from_bytes(head[:3], "little"))
+        self.bytes += 4 + len(packet)
+        return packet
+
+    def taken(self) -> int:
+        """How many bytes went by since the last time."""
+        taken, self.bytes = self.bytes, 0
+        return taken
 
     def answer(self, answer: Answer) -> None:
         """Send what a statement brought."""
@@ -138,12 +147,18 @@ class Connection:
 
 
 class MysqlServer:
-    """The MySQL ports of all vtgates. wait(start) runs something that calls back, and gives what it called back with."""
+    """The MySQL ports of all vtgates.
+
+    wait(start) runs something that calls back, and gives what it called back with. count is told the bytes of each exchange.
+    """
 
     def __init__(
-        self, timeline: Timeline, wait: Callable[[Callable[[Callable[[Answer], object]], None]], object]
+        self,
+        timeline: Timeline,
+        wait: Callable[[Callable[[Callable[[Answer], object]], None]], object],
+        count: Callable[[int], object],
     ) -> None:
-        self.timeline, self._wait = timeline, wait
+        self.timeline, self._wait, self._count = timeline, wait, count
         self.ports: dict[str, int] = {}
         self._servers: list[asyncio.Server] = []
         self._clients: set[asyncio.StreamWriter] = set()
@@ -173,7 +188,9 @@ class MysqlServer:
             connection.greet()
             await connection.writer.drain()
             connection.answer(connection.log_in(await connection.receive()))
+            self._count(connection.taken())
             while await self._command(connection):
+                self._count(connection.taken())
                 await connection.writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             return

@@ -45,15 +45,14 @@ class Referee:
         for vtgate in vtgates.values():
             vtgate.on_change.append(self.look)
 
-    def look(self, only: str = "") -> None:
-        """Who is away now."""
-        for shard in [only] if only else list(self.fleet.shards):
-            away = 0
-            for tablet in self.fleet.of(shard):
-                reasons = self.reasons(tablet)
-                away += bool(reasons)
-                self._note(tablet, reasons)
-            self.most_away[shard] = max(self.most_away.get(shard, 0), away)
+    def look(self, shard: str) -> None:
+        """Who of a shard is away now."""
+        away = 0
+        for tablet in self.fleet.of(shard):
+            reasons = self.reasons(tablet)
+            away += bool(reasons)
+            self._note(tablet, reasons)
+        self.most_away[shard] = max(self.most_away.get(shard, 0), away)
 
     def _note(self, tablet: Tablet, reasons: list[str]) -> None:
         now, absence = self.fleet.timeline.now, self.open.get(tablet.alias)

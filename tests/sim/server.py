@@ -14,6 +14,7 @@ import json
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,9 +67,18 @@ class Wire:
     def __init__(self, simulation: Simulation) -> None:
         self.simulation = simulation
         self.calls: list[str] = []
-        self.requests = 0
-        self.bytes = 0
+        self.requests: Counter[str] = Counter()
+        self.bytes: Counter[str] = Counter()
         self.troubles: list[Trouble] = []
+
+    def count(self, kind: str, size: int, requests: int = 1) -> None:
+        """What went over the wire, both ways: paths, bodies and packets, without HTTP's and the websockets' heads."""
+        self.requests[kind] += requests
+        self.bytes[kind] += size
+
+    def counted(self) -> dict[str, dict[str, int]]:
+        """Since the beginning, by kind."""
+        return {"requests": dict(self.requests), "bytes": dict(self.bytes)}
 
     def trouble(self, pattern: str, **what: Any) -> Trouble:
         """Plan a fault for calls that match a regular expression."""
@@ -107,7 +117,7 @@ class Server:
     def __init__(self, simulation: Simulation, host: str = "127.0.0.1") -> None:
         self.simulation, self.host = simulation, host
         self.wire = Wire(simulation)
-        self.mysql = MysqlServer(simulation.timeline, self._settled)
+        self.mysql = MysqlServer(simulation.timeline, self._settled, lambda size: self.wire.count("sql", size))
         self.port = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -211,7 +221,6 @@ class Server:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path
-        self.wire.requests += 1
         if match := EXEC.fullmatch(path):
             return await (self._exec if match["what"] == "exec" else self._port_forward)(request, match["pod"])
         if path.startswith("/simulation/"):
@@ -225,11 +234,21 @@ class Server:
             code, answer = self._answer(call, request, body)
         except Cut:
             return self._cut(request)
-        data = json.dumps(answer).encode()
-        self.wire.bytes += len(data) + len(raw)
-        return web.Response(status=code, body=data, content_type="application/json")
+        self.wire.count(self._kind(path), len(request.raw_path) + len(raw) + len(answer))
+        return web.Response(status=code, body=answer, content_type="application/json")
 
-    def _answer(self, call: str, request: web.Request, body: Any) -> tuple[int, Any]:
+    def _kind(self, path: str) -> str:
+        if "/proxy/" not in path:
+            return "kubernetes"
+        pod = path.rpartition("/pods/")[2].partition(":")[0]
+        return "vtgate page" if pod in self.simulation.vtgates else "vttablet page"
+
+    def _answer(self, call: str, request: web.Request, body: Any) -> tuple[int, bytes]:
+        with self.simulation.timeline.lock:
+            code, answer = self._answered(call, request, body)
+            return code, json.dumps(answer).encode()
+
+    def _answered(self, call: str, request: web.Request, body: Any) -> tuple[int, Any]:
         simulation = self.simulation
         with simulation.timeline.lock:
             if not simulation.virtual:
@@ -259,6 +278,7 @@ class Server:
         command = request.query.getall("command")
         words = command if command[:2] != ["sh", "-c"] else ["script", *command[4:8]]
         call = f"exec {pod}: {' '.join(words)}"
+        self.wire.count("exec", len(request.raw_path))
         lock = self.simulation.timeline.lock
         with lock:
             self.wire.calls.append(call)
@@ -305,7 +325,7 @@ class Server:
         return failed(trouble.message, self.simulation.layout.vtgates[0].version, trouble.status)
 
     async def _print(self, channel: web.WebSocketResponse, printed: Printed) -> web.StreamResponse:
-        self.wire.bytes += len(printed.out) + len(printed.err)
+        self.wire.count("exec", len(printed.out) + len(printed.err), requests=0)
         for number, text in ((1, printed.out), (2, printed.err)):
             data = text.encode()
             for start in range(0, len(data), 32768):
@@ -329,6 +349,7 @@ class Server:
 
     async def _port_forward(self, request: web.Request, pod: str) -> web.StreamResponse:
         call = f"portforward {pod}"
+        self.wire.count("port-forward", len(request.raw_path))
         with self.simulation.timeline.lock:
             self.wire.calls.append(call)
             try:
@@ -409,6 +430,13 @@ class Server:
             printed = await self._settled(lambda done: self.simulation.vtctldclient.run(words, done))
             return web.json_response({"out": printed.out, "err": printed.err, "code": printed.code})
         with self.simulation.timeline.lock:
+            if what == "clock":
+                return web.json_response(self.simulation.timeline.now)
+            if what == "sleep" and request.method == "POST":
+                self.simulation.pass_(float(request.query["seconds"]))
+                return web.json_response(self.simulation.timeline.now)
+            if what == "counted":
+                return web.json_response(self.wire.counted())
             if what == "report":
                 return web.json_response(self.simulation.report())
             if what == "acts":

@@ -16,7 +16,7 @@ from .referee import Referee
 from .store import Store
 from .timeline import VIRTUAL_START, Timeline, VirtualClock
 from .vtctldclient import Vtctldclient
-from .vtgate import Vtgate
+from .vtgate import Row, Vtgate
 from .vtorc import Vtorc
 
 
@@ -37,9 +37,13 @@ class Simulation:
         self.vtorc = Vtorc(self.fleet)
         self.vtctldclient = Vtctldclient(self.fleet)
         self.api = Api(self.store, self.kubernetes, self.fleet, self.vtgates)
+        known: dict[object, dict[str, Row]] = {}
         for vtgate in self.vtgates.values():
             self.fleet.on_change.append(vtgate.heard)
-            vtgate.begin()
+            watched = (vtgate.plan.cells, vtgate.plan.keyspaces)
+            if watched not in known:
+                known[watched] = vtgate.first_rows()
+            vtgate.begin(known[watched])
         self.referee = Referee(self.fleet, self.kubernetes, self.vtgates)
         self.vtorc.begin()
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +88,43 @@ def _fulfils(part: str, labels: Json) -> bool:
         key, _sign, value = part.replace("==", "=").partition("=")
         return bool(labels.get(key.strip()) == value.strip())
     return part[1:] not in labels if part.startswith("!") else part in labels
+
+
+# What the API server selects Pods by; of anything else only the name (k8s.io/kubernetes/pkg/apis/core/v1/conversion.go).
+POD_FIELDS = (
+    "metadata.name",
+    "metadata.namespace",
+    "spec.nodeName",
+    "spec.restartPolicy",
+    "spec.schedulerName",
+    "spec.serviceAccountName",
+    "status.phase",
+    "status.podIP",
+    "status.nominatedNodeName",
+)
+FIELD = re.compile(r"([\w.]+)(!=|==?)(.*)")
+
+
+def fields_of(selector: str, known: tuple[str, ...]) -> list[tuple[list[str], bool, str]]:
+    """A field selector as paths, whether they must be so, and values. Raises LookupError naming a field that is not supported."""
+    found = []
+    for part in filter(None, selector.split(",")):
+        match = FIELD.fullmatch(part)
+        if match is None or match[1] not in known:
+            raise LookupError(match[1] if match else part)
+        found.append((match[1].split("."), match[2] != "!=", match[3]))
+    return found
+
+
+def has_fields(item: Json, fields: list[tuple[list[str], bool, str]]) -> bool:
+    """Whether an object is what a field selector asks for; a field that is not there is empty."""
+    for path, equal, value in fields:
+        have: Any = item
+        for word in path:
+            have = have.get(word) or {}
+        if ((have or "") == value) is not equal:
+            return False
+    return True
 
 
 def merged(have: Any, patch: Any) -> Any:

@@ -104,7 +104,7 @@ class Vtctldclient:
             raise CommandFailed(f"deadline exceeded: cell {', '.join(sorted(self.lost_cells))}")
         chosen = [
             t
-            for t in sorted(self.fleet.tablets.values(), key=lambda t: (t.cell, t.uid))
+            for t in sorted(self._asked(options), key=lambda t: (t.cell, t.uid))
             if options.get("keyspace", t.keyspace) == t.keyspace
             and options.get("shard", t.shard) == t.shard
             and t.cell not in self.lost_cells
@@ -112,6 +112,9 @@ class Vtctldclient:
         if options.get("format") == "json":
             return _text([_record(tablet, named=False) for tablet in chosen])
         return "".join(_line(tablet) for tablet in chosen)
+
+    def _asked(self, options: dict[str, str]) -> list[Tablet]:
+        return self.fleet.of(options["shard"]) if "shard" in options else list(self.fleet.tablets.values())
 
     def _shard(self, name: str) -> Json:
         keyspace, _slash, shard = name.partition("/")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, MutableMapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
 from .fleet import Fleet, Tablet
@@ -24,7 +24,7 @@ SKIPPED = ("BufferFull", "Disabled", "LastFailoverTooRecent", "LastReparentTooRe
 HIGH_LAG_S = 30.0  # --discovery-low-replication-lag
 
 
-@dataclass
+@dataclass(slots=True)
 class Row:
     """A tablet as this vtgate knows it: one line of SHOW VITESS_TABLETS."""
 
@@ -36,6 +36,49 @@ class Row:
     connected: bool = False
     backoff_s: float = 0.0
     stale: bool = False  # nobody updates it any more
+
+
+class Rows(MutableMapping[str, Row]):
+    """What one vtgate knows, by alias. What many of them knew alike at the beginning they share; a row that is looked up is its own.
+
+    gone: what it knew and does not know any more.
+    """
+
+    def __init__(self, shared: dict[str, Row] | None = None) -> None:
+        self._shared = shared or {}
+        self._own: dict[str, Row] = {}
+        self.gone: set[str] = set()
+
+    def __getitem__(self, alias: str) -> Row:
+        if alias not in self._own:
+            if alias in self.gone:
+                raise KeyError(alias)
+            self._own[alias] = replace(self._shared[alias])
+        return self._own[alias]
+
+    def __setitem__(self, alias: str, row: Row) -> None:
+        self._own[alias] = row
+        self.gone.discard(alias)
+
+    def __delitem__(self, alias: str) -> None:
+        if alias not in self:
+            raise KeyError(alias)
+        self._own.pop(alias, None)
+        self.gone.add(alias)
+
+    def __contains__(self, alias: object) -> bool:
+        return alias in self._own or (alias in self._shared and alias not in self.gone)
+
+    def __iter__(self) -> Iterator[str]:
+        yield from (alias for alias in self._shared if alias in self)
+        yield from (alias for alias in self._own if alias not in self._shared)
+
+    def __len__(self) -> int:
+        return sum(1 for _alias in self)
+
+    def seen(self) -> Iterator[Row]:
+        """All rows, to be read only."""
+        return (self._own.get(alias) or self._shared[alias] for alias in self)
 
 
 @dataclass
@@ -78,7 +121,8 @@ class Vtgate:
         self.plan, self.name, self.fleet = plan, plan.name, fleet
         self.timeline, self.timings = fleet.timeline, fleet.timings
         self.random = random.Random(fleet.layout.seed * 1000 + number)
-        self.rows: dict[str, Row] = {}
+        self.rows = Rows()
+        self._news: set[str] = set()  # aliases of which the topology may say something else since the last poll
         self.extra_rows: list[Row] = []
         self.deaf_to: set[str] = set()  # aliases of which it learns nothing new
         self.cannot_route_to: set[str] = set()  # aliases that it shows SERVING and does not reach
@@ -90,7 +134,7 @@ class Vtgate:
         self.counters: dict[str, Counter[str]] = {
             name: Counter() for name in ("Buffered", "Drained", "Evicted", "Skipped")
         }
-        self.on_change: list[Callable[[], None]] = []
+        self.on_change: list[Callable[[str], None]] = []  # told the shard of which it shows something else
         self._number = number
 
     def _flags(self) -> dict[str, str]:
@@ -116,20 +160,25 @@ class Vtgate:
 
     # -- learning
 
-    def begin(self) -> None:
-        """It knows the fleet as it is, and polls the topology from now on, each vtgate at a moment of its own."""
-        for tablet in self._watched():
-            row = Row(tablet.alias, tablet.record.hostname, tablet.type, tablet.term, tablet.serving, True)
-            self.rows[tablet.alias] = row
+    def begin(self, known: dict[str, Row] | None = None) -> None:
+        """It knows the fleet as it is, and polls the topology from now on, each vtgate at a moment of its own.
+
+        known: first_rows() of a vtgate of the same plan, in the same moment.
+        """
+        self.rows = Rows(known if known is not None else self.first_rows())
         self.timeline.after(self.timings.refresh_s * (0.37 + 0.31 * self._number) % self.timings.refresh_s, self._poll)
 
-    def _watched(self) -> list[Tablet]:
-        cells, keyspaces = self.plan.cells, self.plan.keyspaces
-        return [
-            t
+    def first_rows(self) -> dict[str, Row]:
+        """The rows of a vtgate that knows the fleet as it is."""
+        return {
+            t.alias: Row(t.alias, t.record.hostname, t.type, t.term, t.serving, True)
             for t in self.fleet.tablets.values()
-            if (not cells or t.cell in cells) and (not keyspaces or t.keyspace in keyspaces)
-        ]
+            if self._watches(t)
+        }
+
+    def _watches(self, tablet: Tablet) -> bool:
+        cells, keyspaces = self.plan.cells, self.plan.keyspaces
+        return (not cells or tablet.cell in cells) and (not keyspaces or tablet.keyspace in keyspaces)
 
     def _poll(self) -> None:
         self.timeline.after(self.timings.refresh_s, self._poll)
@@ -138,17 +187,19 @@ class Vtgate:
 
     def refresh(self) -> None:
         """Read the topology: a blank address is dropped, a new one is connected to."""
-        for tablet in self._watched():
-            if tablet.alias in self.deaf_to:
+        for alias in sorted((self._news | self.rows.gone) - self.deaf_to):
+            self._news.discard(alias)
+            tablet = self.fleet.tablets[alias]
+            if not self._watches(tablet):
                 continue
-            row, hostname = self.rows.get(tablet.alias), tablet.record.hostname
+            row, hostname = self.rows.get(alias), tablet.record.hostname
             if not hostname:
-                self.rows.pop(tablet.alias, None)
+                self.rows.pop(alias, None)
             elif row is None or row.hostname != hostname:
-                fresh = Row(tablet.alias, hostname, tablet.record.type)
-                self.rows[tablet.alias] = fresh
+                fresh = Row(alias, hostname, tablet.record.type)
+                self.rows[alias] = fresh
                 self.timeline.after(self.timings.stream_s, lambda row=fresh: self._connect(row))  # type: ignore[misc]
-        self._changed()
+            self._changed(tablet.shard)
 
     def _connect(self, row: Row) -> None:
         if self.rows.get(row.alias) is not row or row.connected:
@@ -163,6 +214,7 @@ class Vtgate:
 
     def heard(self, tablet: Tablet) -> None:
         """A tablet changed: its health stream tells this vtgate a moment later."""
+        self._news.add(tablet.alias)
         row = self.rows.get(tablet.alias)
         if row is None or not row.connected or tablet.alias in self.deaf_to:
             return
@@ -176,7 +228,7 @@ class Vtgate:
         if self.rows.get(row.alias) is not row or not row.connected:
             return
         row.type, row.term, row.serving = seen or (tablet.type, tablet.term, tablet.serving)
-        self._changed()
+        self._changed(tablet.shard)
         self._primary_seen(tablet.shard)
 
     def _cut(self, row: Row) -> None:
@@ -188,28 +240,24 @@ class Vtgate:
             self._connect(row)
             return
         row.connected = row.serving = False
-        self._changed()
+        self._changed(tablet.shard)
         self._connect(row)
 
-    def _changed(self) -> None:
+    def _changed(self, shard: str) -> None:
         for listener in self.on_change:
-            listener()
+            listener(shard)
 
-    def shown(self) -> list[Row]:
-        """The rows of SHOW VITESS_TABLETS."""
-        return [*self.rows.values(), *self.extra_rows]
+    def _of(self, shard: str) -> list[Row]:
+        """Its rows of a shard."""
+        return [self.rows[tablet.alias] for tablet in self.fleet.of(shard) if tablet.alias in self.rows]
 
     # -- routing
 
     def _serving(self, shard: str, kind: str, tried: set[str], alias: str = "") -> list[Row]:
         found = [
             row
-            for row in self.rows.values()
-            if row.type == kind
-            and row.serving
-            and row.alias not in tried
-            and self.fleet.tablets[row.alias].shard == shard
-            and (not alias or row.alias == alias)
+            for row in self._of(shard)
+            if row.type == kind and row.serving and row.alias not in tried and (not alias or row.alias == alias)
         ]
         fresh = [row for row in found if self._lag(row) <= HIGH_LAG_S]
         return fresh or found
@@ -263,9 +311,7 @@ class Vtgate:
                 failed(Failure(1105, why))
                 return
             buffer.since = now
-            buffer.term = max(
-                (r.term for r in self.rows.values() if self.fleet.tablets[r.alias].shard == shard), default=0
-            )
+            buffer.term = max((row.term for row in self._of(shard)), default=0)
             buffer.timer = self.timeline.after(plan.buffer_max_failover_s, lambda: self._end(shard))
         if len(buffer.held) >= BUFFER_SIZE:
             self._evict(shard, buffer.held[0], "BufferFull")
@@ -310,12 +356,17 @@ class Vtgate:
 
     # -- pages
 
+    @property
+    def command(self) -> list[str]:
+        """Its command line."""
+        return ["vtgate", *(f"--{flag}={value}" for flag, value in self.flags.items())]
+
     def variables(self) -> dict[str, object]:
         """/debug/vars."""
         shards = list(self.fleet.shards)
         none = dict.fromkeys((self._key(s) for s in shards), 0)
         return {
-            "cmdline": ["vtgate", *(f"--{flag}={value}" for flag, value in self.flags.items())],
+            "cmdline": self.command,
             "BuildVersion": self.plan.version,
             "BufferSize": BUFFER_SIZE,
             "BufferRequestsBuffered": {**none, **self.counters["Buffered"]},
@@ -333,14 +384,14 @@ class Vtgate:
     def tablet_rows(self, like: str = "") -> list[tuple[str, ...]]:
         """SHOW VITESS_TABLETS, sorted as vtgate sorts it; LIKE is about the host name alone."""
         rows = []
-        pattern = re.compile(re.escape(like).replace("%", ".*").replace("_", "."))
-        for row in self.shown():
+        pattern = re.compile(re.escape(like).replace("%", ".*").replace("_", ".")) if re.search("[%_]", like) else None
+        for row in (*self.rows.seen(), *self.extra_rows):
+            if like and not (pattern.fullmatch(row.hostname) if pattern else row.hostname == like):
+                continue
             tablet = self.fleet.tablets[row.alias]
             term = _rfc3339(row.term) if row.type == "PRIMARY" and row.term else ""
             state = "SERVING" if row.serving else "NOT_SERVING"
-            shown = (tablet.cell, tablet.keyspace, tablet.shard, row.type, state, row.alias, row.hostname, term)
-            if not like or pattern.fullmatch(row.hostname):
-                rows.append(shown)
+            rows.append((tablet.cell, tablet.keyspace, tablet.shard, row.type, state, row.alias, row.hostname, term))
         order = {"PRIMARY": 0, "REPLICA": 1, "RDONLY": 2}
         return sorted(rows, key=lambda r: (r[0], r[1], r[2], order.get(r[3], 3), r[5]))
 

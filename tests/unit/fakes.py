@@ -196,7 +196,7 @@ class World:
                 "PRIMARY" if first else "REPLICA",
                 shard,
                 pod,
-                f"10.0.0.{alias.uid}",
+                address_of(alias),
                 uuid=uuid_of(alias),
                 read_only=not first,
                 io=not first,
@@ -204,7 +204,7 @@ class World:
                 source=None if first else aliases[0],
                 gtid=f"{uuid_of(aliases[0])}:1-100",
             )
-            self.pods[pod] = self.tablet_pod(self.tablets[alias], "old", OLD, f"10.0.0.{alias.uid}")
+            self.pods[pod] = self.tablet_pod(self.tablets[alias], "old", OLD, address_of(alias))
             self.claims[f"data-{pod}"] = {
                 "metadata": {"name": f"data-{pod}"},
                 "spec": {"volumeName": f"pv-{pod}"},
@@ -432,6 +432,11 @@ def _raise(error: Exception) -> None:
     raise error
 
 
+def address_of(alias: Alias) -> str:
+    """Where a tablet is at first: 10.0.0.UID as long as that is an address."""
+    return f"10.0.0.{alias.uid}" if alias.uid < 256 else f"10.2.{alias.uid // 250}.{alias.uid % 250}"
+
+
 def stamp(seconds: float) -> str:
     """RFC 3339."""
     return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -495,7 +500,7 @@ class FakeKubernetes(KubernetesClient):
             if match := re.fullmatch(pattern, f"{method} {path}"):
                 return handler(
                     *match.groups(),
-                    **({"query": query} if handler in (self._pods, self._pods_of_node) else {"body": body}),
+                    **({"query": query} if handler in (self._pods, self._nodes) else {"body": body}),
                 )
         raise AssertionError(f"the fake has no {method} {path}")
 
@@ -518,10 +523,14 @@ class FakeKubernetes(KubernetesClient):
                 r"GET /apis/apps/v1/namespaces/vitess/statefulsets/([\w.-]+)",
                 lambda name, body: found(world.stateful_sets, name),
             ),
+            (
+                r"GET /apis/apps/v1/namespaces/vitess/statefulsets",
+                lambda body: {"items": list(world.stateful_sets.values())},
+            ),
             (r"POST /apis/authorization.k8s.io/v1/selfsubjectrulesreviews", self._rules),
             (r"POST /apis/authorization.k8s.io/v1/selfsubjectaccessreviews", self._access),
-            (r"GET /api/v1/pods", self._pods_of_node),
-            (r"GET /api/v1/nodes", lambda body: {"items": list(world.nodes.values())}),
+            (r"GET /api/v1/pods", self._pods),
+            (r"GET /api/v1/nodes", self._nodes),
             (
                 r"GET /api/v1/namespaces/vitess/persistentvolumeclaims/([\w.-]+)",
                 lambda name, body: found(world.claims, name),
@@ -531,8 +540,12 @@ class FakeKubernetes(KubernetesClient):
         ]
 
     def _pods(self, query: dict[str, str]) -> Json:
-        key, _equals, value = query["labelSelector"].partition("=")
-        return {"items": [p for p in self.world.pods.values() if p["metadata"]["labels"].get(key) == value]}
+        key, _equals, value = query.get("labelSelector", "").partition("=")
+        found = [p for p in self.world.pods.values() if not key or p["metadata"]["labels"].get(key) == value]
+        return {"items": [p for p in found if selected(p, query)]}
+
+    def _nodes(self, query: dict[str, str]) -> Json:
+        return {"items": [node for node in self.world.nodes.values() if selected(node, query)]}
 
     def _rules(self, body: Json) -> Json:
         every = rights.of_roll(NAMESPACE, [NAMESPACE], [NAMESPACE], by_exec=True)
@@ -548,10 +561,6 @@ class FakeKubernetes(KubernetesClient):
         part = asked.get("subresource")
         resource = f"{asked['resource']}/{part}" if part else asked["resource"]
         return {"status": {"allowed": (asked["verb"], resource) not in self.world.forbidden}}
-
-    def _pods_of_node(self, query: dict[str, str]) -> Json:
-        node = query["fieldSelector"].partition(",")[0].partition("=")[2]
-        return {"items": [p for p in self.world.pods.values() if p["spec"].get("nodeName") == node]}
 
     def _patch_pod(self, name: str, body: Json) -> Json:
         pod = found(self.world.pods, name)
@@ -606,6 +615,21 @@ ON_WORKER_1 = {
         ]
     }
 }
+
+
+def selected(item: Json, query: dict[str, str]) -> bool:
+    """Whether an object has what a field selector asks for."""
+    have = {
+        "metadata.name": item["metadata"]["name"],
+        "spec.nodeName": item["spec"].get("nodeName", ""),
+        "status.phase": item["status"].get("phase", ""),
+        "status.podIP": item["status"].get("podIP", ""),
+    }
+    for part in filter(None, query.get("fieldSelector", "").split(",")):
+        name, sign, value = re.fullmatch(r"([\w.]+)(!?=)(.*)", part).groups()  # type: ignore[union-attr]
+        if (have[name] == value) is not (sign == "="):
+            return False
+    return True
 
 
 def found(items: dict[str, Json], name: str) -> Json:
@@ -808,8 +832,8 @@ class FakeConnection:
     def _execute(self, sql: str) -> None:
         if self.vtgate.down:
             raise OSError("connection reset by peer")
-        if sql == "SHOW VITESS_TABLETS":
-            self.answer = list(self.world.rows_of(self.vtgate))
+        if show := re.fullmatch(r"SHOW VITESS_TABLETS(?: LIKE '(.+)')?", sql):
+            self.answer = [row for row in self.world.rows_of(self.vtgate) if show[1] is None or row[6] == show[1]]
         elif use := re.fullmatch(r"USE `(.+)`", sql):
             if "|" in use[1] and not self.vtgate.addresses_tablets:
                 raise pymysql.err.OperationalError(1049, "VT05003: unknown database")

@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 
 from ansible_collections.vtops.vitess.plugins.module_utils import labels
+from ansible_collections.vtops.vitess.plugins.module_utils.clients.kubernetes import Json
 from ansible_collections.vtops.vitess.plugins.module_utils.cluster import (
+    OWNERS_ONE_BY_ONE,
     explain,
     find_vtctld,
     in_parallel,
     parse_pod,
     parse_stateful_set,
     parse_timestamp,
+    spelled_out_flags,
 )
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import (
     EdgeError,
@@ -30,6 +33,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias
 from ansible_collections.vtops.vitess.plugins.module_utils.identity import (
     candidates,
     contested,
+    field_of,
     is_at,
     settled,
 )
@@ -305,7 +309,7 @@ def test_two_pods_that_say_that_they_are_one_tablet_are_an_error_that_names_both
     world = World()
     world.pods["commerce-x-80-103"]["status"]["podIP"] = "10.0.0.102"
     cluster = world.cluster()
-    cluster._says = lambda pod: REPLICA  # type: ignore[method-assign]
+    cluster.says = lambda pod: REPLICA  # type: ignore[method-assign]
     with pytest.raises(EdgeError, match="what 2 Pods say they are: vitess/commerce-x-80-102, vitess/commerce-x-80-103"):
         cluster.read_shard("commerce", "-80")
 
@@ -316,6 +320,121 @@ def test_nobody_is_asked_where_addresses_tell() -> None:
     world.before("proxy/debug/vars", lambda: asked.append("asked"), times=99)
     with_pods(world)
     assert asked == []
+
+
+def test_a_shard_is_read_without_listing_the_fleets_pods_and_without_its_rows() -> None:
+    world = World()
+    world.add_shard("80-", *(Alias("zone1", uid) for uid in (201, 202, 203)))
+    cluster, selectors = world.cluster(), []
+    pods = cluster.kube.pods
+
+    def seen(namespace: str, selector: str, fields: str = "") -> list[Json]:
+        selectors.append((selector, fields))
+        return pods(namespace, selector, fields)
+
+    cluster.kube.pods = seen  # type: ignore[method-assign]
+    world.before("SHOW VITESS_TABLETS$", lambda: pytest.fail("a vtgate was asked for all tablets"))
+    shard = cluster.read_shard("commerce", "-80")
+    assert all(tablet.pod is not None for tablet in shard.tablets)
+    assert {route.alias for view in shard.vtgates for route in view.routes} == {PRIMARY, REPLICA, SIBLING}
+    assert sorted(fields for selector, fields in selectors if selector == labels.DEFAULT_TABLET_SELECTOR) == [
+        f"status.podIP=10.0.0.{uid}" for uid in (101, 102, 103)
+    ]
+
+
+def test_pods_are_looked_up_in_every_namespace_and_counted_once() -> None:
+    world = World()
+    cluster = world.cluster()
+    cluster.scope = replace(cluster.scope, tablet_namespaces=("vitess", "vitess"))
+    found = cluster.pods_at({"10.0.0.102", "commerce-x-80-103.vttablet.vitess.svc"})
+    assert sorted(pod.name for pod in found) == ["commerce-x-80-102", "commerce-x-80-103"]
+
+
+def test_a_pod_that_is_no_tablets_by_its_labels_is_not_found_at_its_address() -> None:
+    world = World()
+    del world.pods["commerce-x-80-102"]["metadata"]["labels"][labels.COMPONENT]
+    assert world.cluster().pods_at({"10.0.0.102"}) == ()
+
+
+@pytest.mark.parametrize(
+    ("hostname", "field"),
+    [
+        ("10.0.0.102", "status.podIP=10.0.0.102"),
+        ("fd00::7", "status.podIP=fd00::7"),
+        ("commerce-x-80-1.vttablet.vitess.svc.cluster.local", "metadata.name=commerce-x-80-1"),
+        ("commerce-x-80-1", "metadata.name=commerce-x-80-1"),
+    ],
+)
+def test_a_pod_is_asked_for_by_address_or_by_its_stable_name(hostname: str, field: str) -> None:
+    assert field_of(hostname) == field
+
+
+def test_vtgates_are_asked_for_the_addresses_at_which_a_tablet_was_seen_before_too() -> None:
+    world = World()
+    cluster = world.cluster()
+    cluster.read_shard("commerce", "-80")
+    old = world.tablet(REPLICA).hostname
+    world.tablet(REPLICA).hostname = "10.0.1.102"
+    world.vtgates[0].instead[REPLICA] = [("REPLICA", "SERVING", old), ("REPLICA", "SERVING", "10.0.1.102")]
+    shard = cluster.read_shard("commerce", "-80")
+    assert [route.hostname for route in shard.vtgates[0].routes_to(REPLICA)] == [old, "10.0.1.102"]
+
+
+def test_where_a_former_address_is_not_known_vtgates_are_asked_for_all() -> None:
+    world = World()
+    world.vtgates[0].instead[REPLICA] = [("REPLICA", "SERVING", "10.9.9.9")]
+    by_address = world.cluster().read_shard("commerce", "-80")
+    assert by_address.vtgates[0].routes_to(REPLICA) == ()
+    known = world.cluster().read_shard("commerce", "-80", former={"10.9.9.9"})
+    whole = world.cluster().read_shard("commerce", "-80", former=None)
+    assert [len(shard.vtgates[0].routes_to(REPLICA)) for shard in (known, whole)] == [1, 1]
+
+
+def test_many_owners_are_listed_and_few_are_asked_for() -> None:
+    world = World()
+    for number in range(OWNERS_ONE_BY_ONE):
+        world.add_shard(f"{number}", Alias("zone1", 200 + number))
+    cluster, asked = world.cluster(), []
+    world.before("GET .*/statefulsets", lambda: asked.append(1), times=99)
+    pods = cluster.tablet_pods()
+    assert {owner.name for owner in cluster.owners_of(pods).values()} == set(world.stateful_sets)
+    assert len(asked) == 1
+    cluster.owners_of(pods[:3])
+    assert len(asked) == 2
+
+
+def test_owners_that_may_be_read_but_not_listed_are_asked_for_one_by_one() -> None:
+    world = World()
+    for number in range(OWNERS_ONE_BY_ONE):
+        world.add_shard(f"{number}", Alias("zone1", 200 + number))
+    world.fail("GET .*/statefulsets$", Refused("cannot list", 403))
+    cluster = world.cluster()
+    assert len(cluster.owners_of(cluster.tablet_pods())) == OWNERS_ONE_BY_ONE + 1
+    world.fail("GET .*/statefulsets$", Refused("broken", 500))
+    with pytest.raises(Refused, match="broken"):
+        cluster.owners_of(cluster.tablet_pods())
+
+
+@pytest.mark.parametrize(
+    ("container", "flags"),
+    [
+        (
+            {"command": ["/vt/bin/vtgate", "--cell=zone1"], "args": ["--enable-buffer"]},
+            {"cell": "zone1", "enable-buffer": "true"},
+        ),
+        ({"command": ["vtgate"]}, {}),
+        ({"command": ["vtgate", "--cell=$(CELL)"]}, None),
+        ({"command": ["sh", "-c", "exec vtgate --cell=zone1"]}, None),
+        ({"args": ["--cell=zone1"]}, None),
+        ({}, None),
+    ],
+    ids=["all of it", "no flag", "a variable", "a shell", "an entrypoint", "nothing"],
+)
+def test_flags_are_a_pods_only_where_its_spec_spells_out_the_command_line(
+    container: Json, flags: dict[str, str] | None
+) -> None:
+    found = spelled_out_flags({"containers": [{"name": "sidecar", "command": ["agent"]}, container]}, "vtgate")
+    assert (None if found is None else dict(found)) == flags
 
 
 def test_vtgates_of_one_name_in_two_namespaces_are_two() -> None:

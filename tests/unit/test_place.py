@@ -374,14 +374,32 @@ def test_what_does_not_answer_is_an_error_and_no_place(world: World, call: str) 
         found(world)
 
 
-def test_nodes_are_read_once_for_many_tablets(world: World) -> None:
-    lists = asked(world, "GET /api/v1/nodes")
+def test_where_the_pod_may_stay_no_other_node_is_looked_at(world: World) -> None:
     cluster = world.cluster()
+    cluster.nodes = lambda: pytest.fail("all nodes were listed")  # type: ignore[method-assign]
+    pod = cluster.pod("vitess", "commerce-x-80-102")
+    assert pod is not None
+    ground = cluster.ground_for(pod)
+    assert [node.name for node in ground.nodes] == ["worker-1"]
+    assert cluster.place_on(ground, pod, cluster.owner_of(pod)) == Place(("worker-1",))
+
+
+def test_where_its_node_does_not_take_the_successor_the_others_are_looked_at(world: World) -> None:
+    world.nodes["worker-1"]["spec"]["unschedulable"] = True
+    world.nodes["worker-3"] = a_node("worker-3")
+    world.nodes["worker-3"]["metadata"]["labels"]["kubernetes.io/hostname"] = "worker-1"  # where the volume may go
+    assert found(world) == Place(("worker-3",))
+
+
+def test_all_nodes_are_read_once_for_many_tablets(world: World) -> None:
+    template(world)["containers"][0]["resources"] = {"requests": {"cpu": "3"}}
+    cluster = world.cluster()
+    lists = asked(world, "GET /api/v1/nodes")
     for name in ("commerce-x-80-102", "commerce-x-80-103"):
         pod = cluster.pod("vitess", name)
         assert pod is not None
-        cluster.ground_for(pod)
-    assert len(lists) == 1
+        cluster.place_on(cluster.ground_for(pod), pod, cluster.owner_of(pod))
+    assert len(lists) == 3  # each one's own node, and all of them once
     world.clock.sleep(1.5)
     cluster.nodes()
-    assert len(lists) == 2
+    assert len(lists) == 4

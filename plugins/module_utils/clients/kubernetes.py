@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import ssl
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from typing import Any
 from urllib.parse import urlencode
@@ -124,7 +124,10 @@ class KubernetesClient:
 
     def items(self, path: str, selector: str = "", page: int = 500, fields: str = "") -> list[Json]:
         """GET a whole list, page by page."""
-        found: list[Json] = []
+        return list(self.each(path, selector, page, fields))
+
+    def each(self, path: str, selector: str = "", page: int = 500, fields: str = "") -> Iterator[Json]:
+        """GET a list, page by page: of 10,000 Pods no more than one page is in memory."""
         token = ""
         while True:
             query = [("limit", str(page))]
@@ -135,10 +138,10 @@ class KubernetesClient:
             if token:
                 query.append(("continue", token))
             answer = self.request("GET", path, query)
-            found.extend(answer.get("items") or [])
+            yield from answer.get("items") or []
             token = (answer.get("metadata") or {}).get("continue") or ""
             if not token:
-                return found
+                return
 
     def merge(self, path: str, body: Json) -> Json:
         """PATCH (merge)."""
@@ -150,9 +153,9 @@ class KubernetesClient:
 
     # -- Pods
 
-    def pods(self, namespace: str, selector: str) -> list[Json]:
+    def pods(self, namespace: str, selector: str, fields: str = "") -> list[Json]:
         """The Pods of a namespace that match."""
-        return self.items(f"/api/v1/namespaces/{namespace}/pods", selector)
+        return self.items(f"/api/v1/namespaces/{namespace}/pods", selector, fields=fields)
 
     def annotate_pod(self, namespace: str, name: str, uid: str, annotations: dict[str, str | None]) -> Json:
         """Set annotations on that very Pod. Raises Refused (409) where the uid is another one by now."""

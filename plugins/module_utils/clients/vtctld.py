@@ -218,6 +218,10 @@ class Vtctld:
         record = (self._json("GetShard", f"{keyspace}/{shard}") or {}).get("shard") or {}
         return parse_alias(record.get("primary_alias")), parse_time(record.get("primary_term_start_time"))
 
+    def durability(self, keyspace: str) -> str:
+        """The keyspace's durability policy, empty where none is set."""
+        return str(((self._json("GetKeyspace", keyspace) or {}).get("keyspace") or {}).get("durability_policy") or "")
+
     def change_type(self, alias: Alias, kind: TabletType) -> None:
         """ChangeTabletType. Not idempotent in Vitess: read the type first."""
         self.run("ChangeTabletType", str(alias), str(kind).lower())

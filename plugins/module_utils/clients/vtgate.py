@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,6 +41,11 @@ class Endpoint:
     web_port: int = 15000
     ready: bool = True
     terminating: bool = False
+    flags: tuple[tuple[str, str], ...] | None = None  # None where its Pod's spec does not spell out the command line
+
+
+# An address that no tablet has: a vtgate that is asked for it proves that it answers. An empty pattern would be every tablet.
+NOWHERE = "-"
 
 
 class VtgateClient:
@@ -53,6 +59,7 @@ class VtgateClient:
         self._asking = (
             threading.Lock()
         )  # a plan reads several shards at once, and a connection carries one query at a time
+        self._not_opened: EdgeError | None = None
         self._settings: VtgateSettings | None = None
         self._version = ""
 
@@ -108,15 +115,33 @@ class VtgateClient:
             _close(self._kept)
         self._kept = None
 
-    def view(self) -> Vtgate:
-        """Its rows and its flags; the error is in the result, so that one vtgate never hides another."""
+    def open(self) -> None:
+        """Log in, where no connection is kept: while the topology is still being read. What fails, the next view will say."""
+        with self._asking:
+            if self._kept is not None or self.endpoint.terminating or not self.endpoint.ready:
+                return
+            try:
+                self._kept = self.connect()
+            except EdgeError as error:
+                self._not_opened = error
+
+    def view(self, addresses: Collection[str] | None = None) -> Vtgate:
+        """Its rows at these addresses (None: all) and its flags; the error is in the result, so that one vtgate never hides another.
+
+        LIKE is about the host name alone (go/vt/vtgate/executor.go ShowTablets), one pattern a statement; WHERE is ignored there.
+        """
         base = Vtgate(self.endpoint.name, terminating=self.endpoint.terminating)
         if self.endpoint.terminating:
             return base
         if not self.endpoint.ready:
             return replace(base, error="its Pod is not Ready")
+        not_opened, self._not_opened = self._not_opened, None
         try:
-            routes = tuple(parse_route(row) for row in self.rows("SHOW VITESS_TABLETS"))
+            if not_opened is not None:
+                raise not_opened
+            routes = tuple(parse_route(row) for row in self._rows_at(addresses))
+            if self._settings is None and self.endpoint.flags is not None:
+                self._settings = parse_settings(dict(self.endpoint.flags))
             if self._settings is None:
                 page = self.variables()
                 self._settings, self._version = parse_settings(flags_of(page)), str(page.get("BuildVersion") or "")
@@ -126,8 +151,15 @@ class VtgateClient:
             return replace(base, error=said, denied=isinstance(error, Refused) and error.status == ACCESS_DENIED)
         return replace(base, routes=routes, settings=self._settings, version=self._version)
 
+    def _rows_at(self, addresses: Collection[str] | None) -> list[tuple[Any, ...]]:
+        if addresses is None:
+            return self.rows("SHOW VITESS_TABLETS")
+        asked = sorted(addresses) or [NOWHERE]
+        found = [row for address in asked for row in self.rows(f"SHOW VITESS_TABLETS LIKE '{_quoted(address)}'")]
+        return list(dict.fromkeys(found))
+
     def variables(self) -> dict[str, Any]:
-        """Its /debug/vars; empty for a vtgate that is known by address only."""
+        """Its /debug/vars, which grows with the fleet (a set of counters for each shard); empty for a vtgate that is known by address only."""
         if not self.endpoint.pod:
             return {}
         raw = self._kube.web_get(self.endpoint.namespace, self.endpoint.pod, self.endpoint.web_port, "/debug/vars")
@@ -140,10 +172,13 @@ class VtgateClient:
     def canary(self, keyspace: str, shard: str, kind: str, alias: Alias, server_uuid: str, tries: int) -> int:
         """Read @@server_uuid through this vtgate until this very tablet answers; how many reads it took.
 
+        Over the kept connection, which has only asked what is shown and is closed then; over a new one where none is kept.
         From v24 on the tablet is addressed (C(ks:shard@type|alias)); before, the vtgate chooses and the read is repeated, at most tries times.
         Raises Refused where another tablet answered every time, and whatever the vtgate says.
         """
-        connection = self.connect()
+        with self._asking:
+            connection, self._kept = self._kept, None
+        connection = connection or self.connect()
         try:
             with connection.cursor() as cursor:
                 if self._addressed(cursor, f"{keyspace}:{shard}@{kind.lower()}|{alias}") == server_uuid.lower():
@@ -175,6 +210,10 @@ class VtgateClient:
             if error.args and error.args[0] in (2003, 2006, 2013):
                 raise
             return ""
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "''")
 
 
 def _close(connection: Any) -> None:

@@ -6,19 +6,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from .. import labels
 from ..arguments import cluster_spec
 from ..claim import Entry, LeaseState, parse_lease
-from ..cluster import Cluster
+from ..cluster import Cluster, in_parallel
+from ..errors import Refused
 from ..fleet import Alias, Pod, Tablet
 from ..identity import is_at
 from ..owners import Owner, Wanted
 from ..session import describe
 from ..waiting import Clock
+
+# So many tablets are looked up by name; of more, the whole fleet is listed.
+ONE_BY_ONE = 12
 
 
 def argument_spec() -> dict[str, Any]:
@@ -59,12 +65,13 @@ class Member:
 
 
 def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any]:
-    """One topology read, one Pod list, one read per owner and one of the claims, whatever the fleet's size. Raises EdgeError, ValueError."""
+    """A few tablets that are named cost a few requests, whatever the fleet's size; else it is listed. Raises EdgeError, ValueError."""
     wanted = frozenset(Alias.parse(text) for text in params["tablets"])
     keyspaces = params["keyspaces"]
+    few = 0 < len(wanted) <= ONE_BY_ONE
     chosen = [
         member
-        for member in read_fleet(cluster)
+        for member in (read_members(cluster, wanted) if few else read_fleet(cluster))
         if (not wanted or member.alias in wanted) and (not keyspaces or member.tablet.keyspace in keyspaces)
     ]
     missing = wanted - {member.alias for member in chosen}
@@ -75,34 +82,85 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
         goal = Wanted.created_after(params["wanted_since"], clock.time())
     elif params["wanted_revision"]:
         goal = Wanted(revision=params["wanted_revision"])
+    if few:
+        chosen = in_parallel([partial(_in_its_own_pod, cluster, member, goal) for member in chosen])
     return {"changed": False, "tablets": [_shown(member, goal) for member in chosen]}
 
 
 def read_fleet(cluster: Cluster) -> tuple[Member, ...]:
-    """Every tablet, by keyspace, shard and alias."""
+    """Every tablet, by keyspace, shard and alias: lists of the topology, the Pods, the owners and the claims."""
     with ThreadPoolExecutor(3) as pool:
         reads = (pool.submit(cluster.vtctld.tablets), pool.submit(cluster.tablet_pods), pool.submit(_claims, cluster))
         tablets, pods, leases = reads[0].result(), reads[1].result(), reads[2].result()
     by_name = {(pod.namespace, pod.name): pod for pod in pods}
-    owners: dict[tuple[str, str, str], Owner] = {}
-    found = []
+    return _members(cluster, tablets, pods, leases, lambda namespace, name: by_name.get((namespace, name)))
+
+
+def read_members(cluster: Cluster, aliases: Collection[Alias]) -> tuple[Member, ...]:
+    """Those tablets, looked up by name and address; one that the topology does not have is left out."""
+    records = in_parallel([partial(_record, cluster, alias) for alias in sorted(aliases)])
+    tablets = [record for record in records if record is not None]
+    names = sorted({labels.shard_lease(tablet.keyspace, tablet.shard) for tablet in tablets})
+    paths = [f"{_leases(cluster)}/{name}" for name in names]
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(cluster.pods_at, {tablet.hostname for tablet in tablets} - {""})
+        items = in_parallel([partial(cluster.kube.find, path) for path in paths])
+        pods = found.result()
+    leases = {name: parse_lease(item) for name, item in zip(names, items, strict=True) if item is not None}
+    return _members(cluster, tablets, pods, leases, cluster.pod)
+
+
+def _record(cluster: Cluster, alias: Alias) -> Tablet | None:
+    try:
+        return cluster.vtctld.tablet(alias)
+    except Refused as error:
+        if "doesn't exist" in str(error):  # topo.NoNode (go/vt/topo/errors.go)
+            return None
+        raise
+
+
+def _members(
+    cluster: Cluster,
+    tablets: Sequence[Tablet],
+    pods: Sequence[Pod],
+    leases: Mapping[str, LeaseState],
+    pod_named: Callable[[str, str], Pod | None],
+) -> tuple[Member, ...]:
+    """Each tablet with what belongs to it; the Pod of one in flight whose address is blank is the one that the journal names."""
+    placed: list[tuple[Tablet, LeaseState | None, Entry | None]] = []
     for tablet in cluster.with_pods(sorted(tablets, key=lambda t: (t.keyspace, t.shard, t.alias)), pods):
         claim = leases.get(labels.shard_lease(tablet.keyspace, tablet.shard))
         entry = claim.journal.get(tablet.alias) if claim else None
         pod = tablet.pod
         if pod is None and entry is not None and entry.in_flight:
-            pod = by_name.get((entry.pod_namespace or cluster.scope.namespace, entry.pod_name))
-        if pod is not None:
-            key = (pod.namespace, pod.owner_kind, pod.owner_name)
-            if key not in owners:
-                owners[key] = cluster.owner_of(pod)
-        found.append(Member(replace(tablet, pod=pod), pod, owners[key] if pod is not None else None, claim, entry))
-    return tuple(found)
+            pod = pod_named(entry.pod_namespace or cluster.scope.namespace, entry.pod_name)
+        placed.append((replace(tablet, pod=pod), claim, entry))
+    owners = cluster.owners_of(tablet.pod for tablet, _claim, _entry in placed if tablet.pod is not None)
+    return tuple(
+        Member(tablet, tablet.pod, owners[tablet.pod.owner] if tablet.pod is not None else None, claim, entry)
+        for tablet, claim, entry in placed
+    )
+
+
+def _in_its_own_pod(cluster: Cluster, member: Member, goal: Wanted | None) -> Member:
+    """The member, without its Pod where that would make it as wanted and says that it is another tablet.
+
+    A lost tablet's address may have been given to a tablet that was not asked for, and this one would be skipped for its sake.
+    """
+    pod = member.pod
+    if pod is None or pod.alias is not None or not member.as_wanted(goal):
+        return member
+    if cluster.says(pod) in (None, member.alias):
+        return member
+    return replace(member, tablet=replace(member.tablet, pod=None), pod=None, owner=None)
+
+
+def _leases(cluster: Cluster) -> str:
+    return f"/apis/coordination.k8s.io/v1/namespaces/{cluster.scope.namespace}/leases"
 
 
 def _claims(cluster: Cluster) -> dict[str, LeaseState]:
-    path = f"/apis/coordination.k8s.io/v1/namespaces/{cluster.scope.namespace}/leases"
-    found = cluster.kube.items(path, f"{labels.MANAGED_BY}={labels.MANAGER}")
+    found = cluster.kube.each(_leases(cluster), f"{labels.MANAGED_BY}={labels.MANAGER}")
     return {str(item["metadata"]["name"]): parse_lease(item) for item in found}
 
 

@@ -6,35 +6,45 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from .. import gates, plan
 from ..arguments import cluster_spec
-from ..cluster import Cluster
+from ..cluster import Cluster, in_parallel, of_tablets
 from ..durability import POLICIES
-from ..fleet import Alias, Shard, TabletType
+from ..fleet import Alias, Shard, Tablet, TabletType
 from ..options import aliases
 from ..owners import Wanted
+from ..place import Place
 from ..rights import Granted
 from ..waiting import Clock
 from .fleet_info import Member, read_fleet
 
-# What can be known of every tablet before the first one is touched.
+# What can be known of every tablet before the first one is touched: from lists, however many there are.
 PREFLIGHT: tuple[gates.Gate, ...] = (
     gates.owner_is_supported,
     gates.owner_is_observed,
     gates.version_step_is_allowed,
-    gates.new_pod_has_a_place,
 )
 FLEET_PREFLIGHT: tuple[gates.Gate, ...] = (gates.rights_are_granted,)
 SHARD_PREFLIGHT: tuple[gates.Gate, ...] = (
-    gates.every_vtgate_answers,
-    gates.shard_has_healthy_primary,
     gates.no_foreign_drain,
     gates.no_backup_or_restore,
 )
+# What costs requests for each tablet or shard is asked for the shards that come first: how the others do now says little of
+# how they will do in hours, and every step proves it anyway, right before it acts.
+NEAR_PREFLIGHT: tuple[gates.Gate, ...] = (*PREFLIGHT, gates.new_pod_has_a_place)
+NEAR_SHARD_PREFLIGHT: tuple[gates.Gate, ...] = (
+    gates.every_vtgate_answers,
+    gates.shard_has_healthy_primary,
+    *SHARD_PREFLIGHT,
+)
+SHARDS_ASKED, SHARDS_AT_ONCE = 16, 8
+PROBLEMS_NAMED = 20
+ROWS_WORTH_A_QUESTION = 100
 
 
 def argument_spec() -> dict[str, Any]:
@@ -67,24 +77,27 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     order = plan.ordered(step for alias, step in steps.items() if alias in chosen)
     plan.check_primaries_last(order, whole)
     todo = frozenset(step.alias for step in order if step.action == "replace")
-    with ThreadPoolExecutor(8) as pool:
-        views = list(
-            pool.map(lambda key: cluster.read_shard(*key), sorted({_shard_of(fleet[alias]) for alias in todo}))
-        )
+    coming = list(dict.fromkeys(_shard_of(fleet[step.alias]) for step in order if step.alias in todo))
+    near, far = coming[:SHARDS_ASKED], coming[SHARDS_ASKED:]
+    seen = cluster.views(_addresses(concerned.values(), near, len(fleet))) if near else ()
+    reads = in_parallel([partial(cluster.read_shard, *key, vtgates=False) for key in near], SHARDS_AT_ONCE)
+    views = [replace(read, vtgates=of_tablets(seen, read.tablets)) for read in reads]
+    known = _as_listed(cluster, far, concerned.values(), clock)
+    preflight = _Preflight(concerned, todo, params, cluster, clock)
     granted = cluster.rights_of_roll() if todo else None
-    problems = [
-        problem
-        for number, view in enumerate(views)
-        for problem in _problems(view, concerned, todo, params, cluster, clock, None if number else granted)
-    ]
+    looks = [partial(preflight.near, view, None if number else granted) for number, view in enumerate(views)]
+    found = in_parallel(looks, SHARDS_AT_ONCE)
+    problems = [problem for each in found for problem in each]
+    problems += [problem for view in known for problem in preflight.far(view)]
     if problems:
-        raise plan.Unfit("; ".join(problems))
+        raise plan.Unfit(_in_short(problems))
     return {
         "changed": False,
         "plan": [
-            {**step.as_dict(), "wanted_revision": _revision(concerned[step.alias]), "predicted": _before(order, step)}
-            for step in order
+            {**step.as_dict(), "wanted_revision": _revision(concerned[step.alias]), "predicted": before}
+            for step, before in zip(order, _before(order), strict=True)
         ],
+        "asked": [f"{keyspace}/{shard}" for keyspace, shard in near],
         "order": [str(step.alias) for step in order],
         "left": sum(step.action != "skip" for step in order),
         "text": "\n".join(
@@ -97,6 +110,13 @@ def _shard_of(member: Member) -> tuple[str, str]:
     return member.tablet.keyspace, member.tablet.shard
 
 
+def _addresses(members: Iterable[Member], shards: Collection[tuple[str, str]], tablets: int) -> frozenset[str] | None:
+    """Where the tablets of these shards are and were; None, for all there are, as long as reading all rows is less than so many questions."""
+    mine = [member for member in members if _shard_of(member) in shards]
+    found = {member.tablet.hostname for member in mine} | {member.entry.address for member in mine if member.entry}
+    return frozenset(found - {""}) if tablets > ROWS_WORTH_A_QUESTION * len(found) else None
+
+
 def _revision(member: Member) -> str:
     return member.owner.update_revision if member.owner else ""
 
@@ -107,50 +127,108 @@ def _step(member: Member, since: Wanted | None) -> plan.Step:
     return plan.step_for(f"{keyspace}/{shard}", member.tablet, wanted, member.owner, member.in_flight)
 
 
-def _before(order: tuple[plan.Step, ...], step: plan.Step) -> list[str]:
-    """The tablets that the roll will have replaced when it comes to this one."""
-    return [str(other.alias) for other in order[: order.index(step)] if other.action != "skip"]
+def _before(order: tuple[plan.Step, ...]) -> list[list[str]]:
+    """For each step the tablets of its shard that the roll will have replaced when it comes to it."""
+    done: dict[str, list[str]] = {}
+    found = []
+    for step in order:
+        mine = done.setdefault(step.shard, [])
+        found.append(list(mine))
+        if step.action != "skip":
+            mine.append(str(step.alias))
+    return found
 
 
-def _problems(
-    view: Shard,
-    fleet: dict[Alias, Member],
-    todo: frozenset[Alias],
-    params: dict[str, Any],
-    cluster: Cluster,
-    clock: Clock,
-    granted: Granted | None,
-) -> list[str]:
-    """What no waiting mends: of the shard, of its arithmetic, of each tablet that is to be replaced.
+def _in_short(problems: list[str]) -> str:
+    more = f"; and {len(problems) - PROBLEMS_NAMED} more" if len(problems) > PROBLEMS_NAMED else ""
+    return "; ".join(problems[:PROBLEMS_NAMED]) + more
 
-    granted: what Kubernetes lets us do, with the first shard only.
-    """
-    in_flight = {a: m.entry.original_type for a, m in fleet.items() if m.entry is not None and m.in_flight}
-    mine = [fleet[tablet.alias] for tablet in view.tablets if tablet.alias in todo]
-    accepted = aliases(params["accept_no_route"])
-    found: list[str] = []
-    for number, member in enumerate(mine):
-        case = gates.Case(
-            shard=view,
-            alias=member.alias,
-            now=clock.monotonic(),
-            owner=member.owner,
-            place=cluster.place_on(cluster.ground_for(member.pod), member.pod, member.owner)
-            if member.pod and member.owner
-            else None,
-            drained_by_us=in_flight,
-            accept_drained=aliases(params["accept_drained"]),
-            accept_no_route=accepted,
-            rights=granted,
+
+def _as_listed(
+    cluster: Cluster, shards: list[tuple[str, str]], members: Iterable[Member], clock: Clock
+) -> tuple[Shard, ...]:
+    """The shards as the fleet's lists show them: without mysqlds and vtgates; a shard's primary is the tablet that says so last."""
+    keyspaces = sorted({keyspace for keyspace, _shard in shards})
+    policies = in_parallel([partial(cluster.vtctld.durability, keyspace) for keyspace in keyspaces])
+    durability = dict(zip(keyspaces, policies, strict=True))
+    tablets: dict[tuple[str, str], list[Tablet]] = {key: [] for key in shards}
+    for member in members:
+        if _shard_of(member) in tablets:
+            tablets[_shard_of(member)].append(member.tablet)
+    now = clock.monotonic()
+    return tuple(
+        Shard(keyspace, shard, durability[keyspace], *_primary(mine), tuple(mine), (), read_started=now, read_ended=now)
+        for (keyspace, shard), mine in tablets.items()
+    )
+
+
+def _primary(tablets: list[Tablet]) -> tuple[Alias | None, str]:
+    primaries = [tablet for tablet in tablets if tablet.type == TabletType.PRIMARY]
+    if not primaries:
+        return None, ""
+    last = max(primaries, key=lambda tablet: float(tablet.primary_term_start or 0))
+    return last.alias, last.primary_term_start
+
+
+class _Preflight:
+    """What no waiting mends: of a shard, of its arithmetic, of each of its tablets that is to be replaced."""
+
+    def __init__(
+        self,
+        fleet: dict[Alias, Member],
+        todo: frozenset[Alias],
+        params: dict[str, Any],
+        cluster: Cluster,
+        clock: Clock,
+    ) -> None:
+        self._fleet, self._todo, self._cluster, self._clock = fleet, todo, cluster, clock
+        self._in_flight = {a: m.entry.original_type for a, m in fleet.items() if m.entry is not None and m.in_flight}
+        self._accept_drained, self._accept_no_route = (
+            aliases(params[name]) for name in ("accept_drained", "accept_no_route")
         )
-        resuming = any(tablet.alias in in_flight for tablet in view.tablets)
-        which = PREFLIGHT + (SHARD_PREFLIGHT if number == 0 and not resuming else ())
-        if number == 0 and granted is not None:
-            which = FLEET_PREFLIGHT + which
-        found += [
-            f"{member.alias}: {verdict.gate}: {verdict.reason}" for verdict in gates.red(gates.evaluate(which, case))
-        ]
-    return found + never_possible(_at_rest(view, in_flight), frozenset(member.alias for member in mine), accepted)
+
+    def near(self, view: Shard, granted: Granted | None) -> list[str]:
+        """Of a shard that was read. granted: what Kubernetes lets us do, with the first shard only."""
+        return self._problems(view, NEAR_PREFLIGHT, NEAR_SHARD_PREFLIGHT, granted)
+
+    def far(self, view: Shard) -> list[str]:
+        """Of a shard as it is listed."""
+        return self._problems(view, PREFLIGHT, SHARD_PREFLIGHT)
+
+    def _problems(
+        self,
+        view: Shard,
+        of_tablet: tuple[gates.Gate, ...],
+        of_shard: tuple[gates.Gate, ...],
+        granted: Granted | None = None,
+    ) -> list[str]:
+        mine = [self._fleet[tablet.alias] for tablet in view.tablets if tablet.alias in self._todo]
+        resuming = any(tablet.alias in self._in_flight for tablet in view.tablets)
+        found: list[str] = []
+        for number, member in enumerate(mine):
+            case = gates.Case(
+                shard=view,
+                alias=member.alias,
+                now=self._clock.monotonic(),
+                owner=member.owner,
+                place=self._place_of(member) if gates.new_pod_has_a_place in of_tablet else None,
+                drained_by_us=self._in_flight,
+                accept_drained=self._accept_drained,
+                accept_no_route=self._accept_no_route,
+                rights=granted,
+            )
+            which = of_tablet + (of_shard if number == 0 and not resuming else ())
+            if number == 0 and granted is not None:
+                which = FLEET_PREFLIGHT + which
+            red = gates.red(gates.evaluate(which, case))
+            found += [f"{member.alias}: {verdict.gate}: {verdict.reason}" for verdict in red]
+        chosen = frozenset(member.alias for member in mine)
+        return found + never_possible(_at_rest(view, self._in_flight), chosen, self._accept_no_route)
+
+    def _place_of(self, member: Member) -> Place | None:
+        if member.pod is None or member.owner is None:
+            return None
+        return self._cluster.place_on(self._cluster.ground_for(member.pod), member.pod, member.owner)
 
 
 def _at_rest(view: Shard, in_flight: dict[Alias, TabletType]) -> Shard:

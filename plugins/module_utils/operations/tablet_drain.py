@@ -87,6 +87,7 @@ def run(session: Session) -> dict[str, Any]:
             pod_namespace=pod.namespace,
             pod_name=pod.name,
             pod_uid=pod.uid,
+            address=tablet.hostname,
             server_uuid=tablet.mysqld.server_uuid,
             position=str(tablet.mysqld.gtid_executed),
         )

@@ -13,9 +13,10 @@ from typing import Any
 from .. import durability, gates
 from ..arguments import cluster_spec, roll_spec
 from ..claim import Entry
-from ..cluster import in_parallel, of_tablets
+from ..clients.vtgate import VtgateClient
+from ..cluster import in_parallel, views_of
 from ..errors import EdgeError
-from ..fleet import SERVING_TYPES, Shard, Tablet, TabletType, away_reasons, not_routed_reasons
+from ..fleet import SERVING_TYPES, Shard, Tablet, TabletType, Vtgate, away_reasons, not_routed_reasons
 from ..gtid import GtidSet
 from ..session import Session, describe
 from ..waiting import Look
@@ -40,6 +41,8 @@ def run(session: Session) -> dict[str, Any]:
     """Readmit one tablet. Raises StepFailure; it never takes anything away."""
     with session.failing():
         session.locate()
+        # Where it was before is what a stale route leads to; where nobody wrote that down, such routes must be searched for.
+        session.asks_for_all |= not (session.entry.in_flight and session.entry.address)
         with session.phases.phase("look"):
             shard, tablet = session.read()
         pod = session.pod_of(tablet)
@@ -86,7 +89,7 @@ def run(session: Session) -> dict[str, Any]:
                 session.change_type(original)
                 session.state = f"it is {original} again, not every vtgate was seen to route to it"
         with session.phases.phase("routes"):
-            shard, tablet = _wait_routes(session, shard, original)
+            shard, tablet = _wait_routes(session, original)
         with session.phases.phase("canary"):
             canaries = _canaries(session, shard, tablet)
         session.state = f"it is {original} again and serves"
@@ -173,13 +176,15 @@ def catch_up_problem(session: Session, shard: Shard, tablet: Tablet, original: T
     return ""
 
 
-def _wait_routes(session: Session, shard: Shard, original: TabletType) -> tuple[Shard, Tablet]:
+def _wait_routes(session: Session, original: TabletType) -> tuple[Shard, Tablet]:
     """Every vtgate that should see it shows it SERVING at its address and nowhere else; it acks if it should.
 
-    The vtgates are asked often, since they learn a new address by polling the topology. The shard itself is read while they
-    learn, so that nobody waits for its proof when the last one has learned; that the Pod is still the same is asked then.
+    The vtgates that lag are asked often, since they learn a new address by polling the topology, and all of them when these
+    agree. The shard itself is read while they learn, so that nobody waits for its proof when the last one has learned; that
+    the Pod is still the same is asked then.
     """
     proved: list[tuple[Shard, Tablet]] = []
+    lagging = _Lagging(session)
 
     def prove() -> str:
         """What topology, Pod and mysqlds still lack; nothing where that was seen a moment ago."""
@@ -194,12 +199,11 @@ def _wait_routes(session: Session, shard: Shard, original: TabletType) -> tuple[
         return "; ".join(missing)
 
     def look() -> Look[tuple[Shard, Tablet]]:
-        views = of_tablets(session.cluster.views(), shard.tablets)
         problem = prove()
         if problem:
             return Look(missing=problem)
+        views, missing = lagging.look(*proved[0])
         now, tablet = replace(proved[0][0], vtgates=views), proved[0][1]
-        missing = list(not_routed_reasons(now, tablet))
         verdict = gates.every_vtgate_answers(session.case(now, None))
         if not verdict.ok:
             missing.append(verdict.reason)
@@ -212,6 +216,32 @@ def _wait_routes(session: Session, shard: Shard, original: TabletType) -> tuple[
         look, "every vtgate to route to it", session.params["route_timeout"], every_s=0.3, gate="routes"
     )
     return found
+
+
+class _Lagging:
+    """The vtgates that do not route to a tablet yet."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._behind: list[VtgateClient] = []
+
+    def look(self, shard: Shard, tablet: Tablet) -> tuple[tuple[Vtgate, ...], list[str]]:
+        """What vtgates show of it, and why which ones do not route to it. Where nothing is missing it is all that there are, listed anew.
+
+        Only those that did not at the last look are asked, as long as they answer and do not.
+        """
+        cluster = self._session.cluster
+        known = frozenset({tablet.hostname, self._session.entry.address} - {""})
+        addresses = None if self._session.asks_for_all else known
+        while True:
+            asked = self._behind or cluster.vtgates()
+            views = views_of(asked, addresses)
+            why = [not_routed_reasons(replace(shard, vtgates=(view,)), tablet) for view in views]
+            some, failed = bool(self._behind), any(view.error for view in views)
+            self._behind = [client for client, reasons in zip(asked, why, strict=True) if reasons and not failed]
+            missing = [reason for reasons in why for reason in reasons]
+            if missing or failed or not some:
+                return views, missing
 
 
 def _same_pod(session: Session, tablet: Tablet) -> bool:

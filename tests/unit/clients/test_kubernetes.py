@@ -156,6 +156,19 @@ def test_an_annotation_is_a_merge_patch_of_that_very_pod() -> None:
     assert json.loads(asked["body"]) == {"metadata": {"uid": "uid-1", "annotations": {"a": "b"}}}
 
 
+def test_a_page_of_a_list_is_asked_for_when_the_one_before_was_used_up() -> None:
+    kube, pool = client({"items": [{"a": 1}, {"a": 2}], "metadata": {"continue": "t"}}, {"items": [{"a": 3}]})
+    found = kube.each("/x")
+    assert [next(found), next(found), len(pool.asked)] == [{"a": 1}, {"a": 2}, 1]
+    assert [next(found), len(pool.asked)] == [{"a": 3}, 2]
+
+
+def test_pods_may_be_selected_by_a_field() -> None:
+    kube, pool = client({"items": []})
+    kube.pods("vitess", "app=x", "status.podIP=10.0.0.7")
+    assert pool.asked[0]["url"].endswith("&labelSelector=app%3Dx&fieldSelector=status.podIP%3D10.0.0.7")
+
+
 def test_a_web_page_is_read_through_the_pod_proxy() -> None:
     kube, pool = client(b"{}")
     assert kube.web_get("vitess", "db-0", 15000, "/debug/vars") == b"{}"
@@ -188,9 +201,10 @@ class Channel:
     def __init__(self, *frames: bytes, ends: str = "closed") -> None:
         self.frames, self.ends = list(frames), ends
         self.closed = False
+        self.limit_s = 5.0
 
     def settimeout(self, seconds: float) -> None:
-        assert seconds <= 5.0
+        assert seconds <= self.limit_s
 
     def recv_data_frame(self, _control: bool) -> tuple[int, Any]:
         if self.frames:
@@ -253,7 +267,9 @@ def test_an_exec_is_named_by_its_first_words_and_never_by_the_text_of_a_script(m
 
 def test_the_shards_script_is_named_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     kube, _pool = client()
-    monkeypatch.setattr(kubernetes_client, "open_channel", lambda *_args: stream(ends="nothing"))
+    channel = stream(ends="nothing")
+    channel.limit_s = 18.0
+    monkeypatch.setattr(kubernetes_client, "open_channel", lambda *_args: channel)
     vtctld = Vtctld(ExecTransport(kube, "vitess", "vtctld-0", "vtctld", ["vtctldclient"]))
     with pytest.raises(OutcomeUnknown) as error:
         vtctld.shard_records("commerce", "-80")

@@ -220,6 +220,63 @@ def test_a_vtgate_known_by_address_has_no_flags_that_can_be_read(world: World) -
     assert fake.variables() == {}
 
 
+def test_a_view_by_addresses_holds_what_is_shown_there_and_each_row_once(world: World) -> None:
+    asked: list[str] = []
+    world.before("SHOW VITESS_TABLETS$", lambda: pytest.fail("it was asked for all tablets"))
+    world.before("SHOW VITESS_TABLETS LIKE", lambda: asked.append("LIKE"), times=9)
+    view = client(world).view(["10.0.0.103", "10.0.0.102", "10.9.9.9"])
+    assert [route.alias for route in view.routes] == [REPLICA, SIBLING]
+    assert len(asked) == 3
+    world.rows_of = lambda vtgate: [("zone1", "ks", "-", "REPLICA", "SERVING", str(REPLICA), "a", "")] * 2  # type: ignore[method-assign]
+    assert len(client(world).view(["a"]).routes) == 1
+
+
+def test_a_vtgate_that_is_asked_for_no_address_must_answer_all_the_same(world: World) -> None:
+    assert (client(world).view([]).routes, client(world).view([]).error) == ((), "")
+    world.vtgates[0].down = True
+    assert client(world).view([]).error == "connection refused"
+
+
+def test_an_address_is_quoted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr(VtgateClient, "rows", lambda _self, sql: asked.append(sql) or [])
+    client(world).view(["a\\'b"])
+    assert asked == ["SHOW VITESS_TABLETS LIKE 'a\\\\''b'"]
+
+
+def test_flags_that_the_pods_spec_spells_out_are_not_asked_for(world: World) -> None:
+    """The page grows with the number of shards."""
+    world.pods["vtgate-0"]["spec"]["containers"][0]["command"] = ["/vt/bin/vtgate", "--cells-to-watch=zone7"]
+    world.before("proxy/debug/vars", lambda: pytest.fail("its page was read"))
+    view = client(world).view()
+    assert (view.error, view.settings.cells_to_watch) == ("", {"zone7"})
+
+
+def test_a_connection_is_opened_early_and_what_fails_then_is_said_by_the_view(world: World) -> None:
+    one = client(world)
+    one.open()
+    kept = one._kept
+    one.open()
+    one.view()
+    assert kept is not None
+    assert one._kept is kept
+    world.vtgates[1].down = True
+    other = client(world, 1)
+    other.open()
+    assert other.view().error == "connection refused"
+
+
+def test_a_vtgate_that_could_not_be_reached_is_not_waited_for_twice_in_one_look(world: World) -> None:
+    one, tries = client(world), []
+    world.vtgates[0].down = True
+    connect = one.connect
+    one.connect = lambda: tries.append(1) or connect()  # type: ignore[method-assign,func-returns-value]
+    one.open()
+    assert (one.view().error, len(tries)) == ("connection refused", 1)
+    world.vtgates[0].down = False
+    assert (one.view().error, len(tries)) == ("", 2)
+
+
 # -- canary
 
 
@@ -229,6 +286,17 @@ def canary(world: World, tries: int = 10, uuid: str = uuid_of(REPLICA)) -> int:
 
 def test_a_v24_vtgate_is_asked_for_this_very_tablet(world: World) -> None:
     assert canary(world) == 1
+
+
+def test_a_canary_takes_the_kept_connection_and_closes_it(world: World) -> None:
+    one, connected = client(world), []
+    connect = one.connect
+    one.connect = lambda: connected.append(1) or connect()  # type: ignore[method-assign,func-returns-value]
+    one.view()
+    assert one.canary("commerce", "-80", "REPLICA", REPLICA, uuid_of(REPLICA), 10) == 1
+    assert (len(connected), one._kept) == (1, None)
+    assert one.canary("commerce", "-80", "REPLICA", REPLICA, uuid_of(REPLICA), 10) == 1
+    assert len(connected) == 2
 
 
 def test_the_server_uuid_is_compared_without_case(world: World) -> None:

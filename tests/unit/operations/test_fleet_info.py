@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.vtops.vitess.plugins.module_utils import labels
+from ansible_collections.vtops.vitess.plugins.module_utils.errors import Refused
 from ansible_collections.vtops.vitess.plugins.module_utils.operations import fleet_info
 from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING
 from ansible_collections.vtops.vitess.tests.unit.fakes import World, stamp
@@ -108,6 +109,52 @@ def test_a_lost_tablet_is_not_as_wanted_because_its_address_was_given_to_one_tha
 def test_only_the_tablets_and_keyspaces_that_were_asked_for(world: World) -> None:
     assert list(run(world, tablets=[str(SIBLING)])) == [str(SIBLING)]
     assert list(run(world, keyspaces=["customer"])) == []
+
+
+def test_a_few_tablets_are_looked_up_and_nothing_is_listed(world: World) -> None:
+    world.run("tablet_drain")
+    world.calls.clear()
+    for call in ("GetTablets", "GET .*/leases$", "GET .*/statefulsets$"):
+        world.before(call, partial(pytest.fail, f"{call} was asked"))
+    whole = run(world, tablets=[str(REPLICA), str(SIBLING)])
+    assert (whole[str(REPLICA)]["in_flight"], whole[str(SIBLING)]["in_flight"]) == (True, False)
+    assert whole[str(SIBLING)]["owner"] == "StatefulSet/commerce-x-80"
+
+
+def test_what_is_looked_up_is_what_is_listed(world: World) -> None:
+    world.run("tablet_drain")
+    world.calls.clear()
+    assert run(world, tablets=[str(SIBLING), str(REPLICA)]) == {
+        alias: shown for alias, shown in run(world).items() if alias != str(PRIMARY)
+    }
+
+
+def test_one_in_flight_with_a_blank_address_is_looked_up_by_the_name_in_the_journal(world: World) -> None:
+    world.run("tablet_drain")
+    world.tablet(REPLICA).hostname = ""
+    world.calls.clear()
+    assert run(world, tablets=[str(REPLICA)])[str(REPLICA)]["pod"] == "commerce-x-80-102"
+
+
+def test_a_lost_tablet_that_is_looked_up_is_not_as_wanted_because_of_a_tablet_that_was_not_asked_for(
+    world: World,
+) -> None:
+    world.pods["commerce-x-80-103"]["metadata"]["labels"][labels.REVISION] = "new"
+    world.tablet(REPLICA).hostname = world.tablet(SIBLING).hostname
+    shown = run(world, tablets=[str(REPLICA)])[str(REPLICA)]
+    assert (shown["pod"], shown["as_wanted"], shown["refusal"]) == (None, False, "no Pod was found")
+
+
+def test_one_that_is_as_wanted_and_does_not_answer_is_as_wanted_still(world: World) -> None:
+    world.pods["commerce-x-80-102"]["metadata"]["labels"][labels.REVISION] = "new"
+    world.tablet(REPLICA).running = False
+    assert run(world, tablets=[str(REPLICA)])[str(REPLICA)]["as_wanted"] is True
+
+
+def test_a_topology_that_does_not_answer_is_an_error_and_no_tablet_less(world: World) -> None:
+    world.fail("GetTablet ", Refused("context deadline exceeded", 1))
+    with pytest.raises(Refused, match="deadline"):
+        run(world, tablets=[str(REPLICA)])
 
 
 def test_refuses_a_tablet_that_the_topology_does_not_know(world: World) -> None:

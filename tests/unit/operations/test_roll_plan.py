@@ -182,6 +182,75 @@ def test_a_primary_without_any_replica_cannot_hand_over(world: World) -> None:
         run(world, [str(PRIMARY)])
 
 
+def a_large_world(world: World, shards: int) -> list[str]:
+    for number in range(shards - 1):
+        first = 1000 + 10 * number
+        world.add_shard(f"s{number:02d}", *(Alias("zone1", first + n) for n in range(3)))
+    return [str(alias) for alias in world.tablets]
+
+
+def test_only_the_shards_that_come_first_are_asked_and_the_plan_says_which(world: World) -> None:
+    asked: list[str] = []
+    world.before("GetFullStatus", lambda: asked.append("status"), times=999)
+    everything = a_large_world(world, roll_plan.SHARDS_ASKED + 4)
+    result = run(world, everything)
+    assert result["asked"] == list(dict.fromkeys(step["shard"] for step in result["plan"]))[: roll_plan.SHARDS_ASKED]
+    assert (result["left"], len(asked)) == (len(everything), 3 * roll_plan.SHARDS_ASKED)
+
+
+def never_twice(world: World) -> None:
+    world.stateful_sets["commerce-s18"]["spec"]["updateStrategy"]["type"] = "RollingUpdate"
+
+
+FAR: dict[str, tuple[Callable[[World], Any], str]] = {
+    "an owner that cannot be driven": (never_twice, "owner_is_supported: StatefulSet commerce-s18"),
+    "a foreign drain": (lambda w: setattr(w.tablet(Alias("zone1", 1181)), "type", "DRAINED"), "no_foreign_drain"),
+    "a restore": (lambda w: setattr(w.tablet(Alias("zone1", 1181)), "type", "RESTORE"), "zone1-0000001181 is RESTORE"),
+    "too few ackers": (lambda w: w.tablets.pop(Alias("zone1", 1181)), "commerce/s18: semi_sync with 2 tablets"),
+    "no replica to hand over to": (
+        lambda w: [setattr(w.tablet(Alias("zone1", uid)), "type", "RDONLY") for uid in (1181, 1182)],
+        "primary zone1-0000001180 has no REPLICA",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAR)
+def test_what_the_lists_show_of_the_other_shards_is_refused_all_the_same(world: World, case: str) -> None:
+    everything = a_large_world(world, roll_plan.SHARDS_ASKED + 4)
+    breaks, reason = FAR[case]
+    breaks(world)
+    with pytest.raises(Unfit) as refusal:
+        run(world, [alias for alias in everything if Alias.parse(alias) in world.tablets])
+    assert reason in str(refusal.value)
+
+
+def test_vtgates_are_asked_for_all_rows_unless_a_few_questions_are_less(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole: list[str] = []
+    world.before("SHOW VITESS_TABLETS$", lambda: whole.append("whole"), times=99)
+    everything = a_large_world(world, 3)
+    run(world, everything)
+    assert len(whole) == len(world.vtgates)
+    monkeypatch.setattr(roll_plan, "ROWS_WORTH_A_QUESTION", 0.5)
+    assert run(world, everything)["left"] == 9
+    assert len(whole) == len(world.vtgates)
+
+
+def test_of_many_problems_some_are_named(world: World) -> None:
+    everything = a_large_world(world, 12)
+    for owner in world.stateful_sets.values():
+        owner["spec"]["updateStrategy"]["type"] = "RollingUpdate"
+    with pytest.raises(Unfit, match=r"; and 16 more$"):
+        run(world, everything)
+
+
+def test_what_comes_before_a_tablet_is_told_of_its_own_shard_only(world: World) -> None:
+    """Of 10,000 tablets each one's whole past would be 50 million aliases."""
+    plan = run(world, a_large_world(world, 2))["plan"]
+    assert [len(step["predicted"]) for step in plan] == [0, 1, 2, 0, 1, 2]
+
+
 def test_the_text_numbers_the_steps(world: World) -> None:
     assert run(world)["text"].splitlines()[2] == (
         "  3. zone1-0000000101 commerce/-80 PRIMARY replace: old, wanted revision new"

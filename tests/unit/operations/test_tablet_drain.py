@@ -50,6 +50,7 @@ def test_writes_what_it_is_about_to_do_with_the_original_type_before_and_that_it
     assert (intent.original_type, intent.steps["drain"][1]) == (TabletType.REPLICA, None)
     assert (intent.server_uuid, intent.position) == (uuid_of(REPLICA), f"{uuid_of(PRIMARY)}:1-100")
     assert (intent.pod_name, intent.wanted) == ("commerce-x-80-102", "new")
+    assert intent.address == world.tablet(REPLICA).hostname == "10.0.0.102"
     assert done.steps["drain"][1] is not None
     assert done.in_flight
 

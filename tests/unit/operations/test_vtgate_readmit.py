@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import OutcomeUnknown, StepFailure
 from ansible_collections.vtops.vitess.tests.unit.factories import EXECUTED, PRIMARY, REPLICA, SIBLING, uuid_of
-from ansible_collections.vtops.vitess.tests.unit.fakes import FakeTablet, World
+from ansible_collections.vtops.vitess.tests.unit.fakes import FakeTablet, FakeVtgate, World
 
 RESTORED = "ChangeTabletType zone1-0000000102 replica"
 HERE = "USE `commerce:-80@replica|zone1-0000000102`"
@@ -55,6 +55,60 @@ def test_what_was_just_read_under_the_claim_is_not_read_again_unless_it_got_old(
     world.before("GetShard", look, times=100)
     world.run("vtgate_readmit")
     assert len(seen) == reads
+
+
+def test_in_a_roll_vtgates_are_asked_for_the_old_and_the_new_addresses_only() -> None:
+    world = replaced()
+    world.before("SHOW VITESS_TABLETS$", lambda: pytest.fail("a vtgate was asked for all tablets"))
+    asked: list[str] = []
+    for address in ("10.0.0.102", "10.0.1.102"):
+        world.before(f"LIKE '{address}'", lambda address=address: asked.append(address), times=99)  # type: ignore[misc]
+    assert world.run("vtgate_readmit")["changed"] is True
+    assert set(asked) == {"10.0.0.102", "10.0.1.102"}
+
+
+def test_while_one_vtgate_lags_the_others_are_not_asked_and_all_are_in_the_end() -> None:
+    world = replaced()
+    asked: dict[str, list[float]] = {"vtgate-0": [], "vtgate-1": []}
+    for name, times in asked.items():
+        world.before(f"{name}: SHOW", lambda times=times: times.append(world.clock.now), times=999)  # type: ignore[misc]
+    lags = world.clock.now + 10.0
+    world.vtgates[1].instead[REPLICA] = [("REPLICA", "NOT_SERVING", "10.0.1.102")]
+    world.clock.at(10.0, lambda: world.vtgates[1].instead.pop(REPLICA, None))
+    world.clock.sleep(3.0)
+    world.vtgates[1].instead[REPLICA] = [("REPLICA", "NOT_SERVING", "10.0.1.102")]
+    world.run("vtgate_readmit")
+    begun = lags - 5.0
+    assert [at for at in asked["vtgate-0"] if begun < at < lags] == []
+    assert [at for at in asked["vtgate-1"] if begun < at < lags] != []
+    assert max(asked["vtgate-0"]) >= lags
+
+
+def test_a_vtgate_that_comes_while_another_lags_is_asked_before_the_end() -> None:
+    world = replaced()
+    world.vtgates[1].instead[REPLICA] = [("REPLICA", "NOT_SERVING", "10.0.1.102")]
+    world.clock.sleep(3.0)
+    world.vtgates[1].instead[REPLICA] = [("REPLICA", "NOT_SERVING", "10.0.1.102")]
+
+    def comes() -> None:
+        world.vtgates.append(FakeVtgate("vtgate-9", instead={REPLICA: [("REPLICA", "NOT_SERVING", "10.0.1.102")]}))
+        world.pods["vtgate-9"] = world.pod_of_program("vtgate-9", "vtgate")
+        world.vtgates[1].instead.pop(REPLICA, None)
+
+    world.clock.at(4.0, comes)
+    with pytest.raises(StepFailure, match="vtgate-9 shows REPLICA NOT_SERVING"):
+        world.run("vtgate_readmit", route_timeout=20.0)
+
+
+@pytest.mark.parametrize("options", [{}, {"roll": None}], ids=["not taken by us", "by hand"])
+def test_where_its_old_address_is_not_known_or_by_hand_every_row_is_looked_at(options: dict[str, None]) -> None:
+    world = replaced() if options else World()
+    world.run("shard_claim", state="absent")
+    world.clock.sleep(5.0)  # every vtgate has polled
+    strays = [("REPLICA", "SERVING", world.tablet(REPLICA).hostname), ("REPLICA", "SERVING", "10.9.9.9")]
+    world.vtgates[0].instead[REPLICA] = strays
+    with pytest.raises(StepFailure, match=r"also routes to its old address 10\.9\.9\.9"):
+        world.run("vtgate_readmit", route_timeout=2.0, **options)
 
 
 def test_the_journal_says_finished_only_after_the_proof() -> None:
