@@ -507,16 +507,16 @@ class Play:
             if primary is None or len(tablets) < 2 + acks:
                 return False
 
-            def left(at: Tablet, *without: Tablet, among: list[Tablet] = tablets) -> int:
+            def left(among: list[Tablet], at: Tablet, *without: Tablet) -> int:
                 return sum(
                     t is not at and t not in without and t.init_type in kinds and (not other_cell or t.cell != at.cell)
                     for t in among
                 )
 
-            if any(left(primary, t) < acks for t in tablets if t is not primary):
+            if any(left(tablets, primary, t) < acks for t in tablets if t is not primary):
                 return False
             heirs = [t for t in tablets if t is not primary and t.init_type == "REPLICA" and t.cell == primary.cell]
-            if not any(left(heir, primary) >= acks for heir in heirs):
+            if not any(left(tablets, heir, primary) >= acks for heir in heirs):
                 return False
         return True
 

@@ -22,7 +22,7 @@ def documented() -> set[Grant]:
     """What docs/rbac.yaml grants."""
     return {
         (verb, resource, item["kind"] == "Role")
-        for item in yaml.safe_load_all(RBAC.read_text(encoding="utf-8"))
+        for item in yaml.safe_load(RBAC.read_text(encoding="utf-8"))["items"]
         for rule in item.get("rules") or []
         for resource in rule["resources"]
         for verb in rule["verbs"]

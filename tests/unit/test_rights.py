@@ -39,7 +39,7 @@ def reviews(world: World) -> list[str]:
 
 
 def documents() -> dict[str, dict[str, Any]]:
-    return {item["kind"]: item for item in yaml.safe_load_all(RBAC.read_text(encoding="utf-8"))}
+    return {item["kind"]: item for item in yaml.safe_load(RBAC.read_text(encoding="utf-8"))["items"]}
 
 
 def granted_by(role: dict[str, Any]) -> list[Right]:
