@@ -132,8 +132,8 @@ MUTANTS = (
     Mutant(
         "the canary",
         f"{UTILS}/operations/vtgate_readmit.py",
-        '        with session.phases.phase("canary"):\n            canaries = _canaries(session, shard, tablet)\n        if session',
-        "        canaries: dict[str, int] = {}\n        if session",
+        '        with session.phases.phase("canary"):\n            canaries = _canaries(session, shard, tablet)\n        session.state',
+        "        canaries: dict[str, int] = {}\n        session.state",
         "test_vtgates.py",
         "found_by_the_canary",
     ),
@@ -229,11 +229,11 @@ MUTANTS = (
 
 
 def killed_by(mutant: Mutant) -> str:
-    """The first test that fails without the guard; empty where none does."""
+    """The first test that fails without the guard; empty where none does. Raises RuntimeError where it is not there."""
     path = COPY / mutant.file
     whole = (TOP / mutant.file).read_text(encoding="utf-8")
     if mutant.old not in whole:
-        return "(the guard was not found: mend this list)"
+        raise RuntimeError(f"{mutant.guard}: the guard was not found in {mutant.file}: mend this list")
     path.write_text(whole.replace(mutant.old, mutant.new), encoding="utf-8")
     line = [sys.executable, "-m", "pytest", "-q", "-x", "--timeout", "120", "-k", mutant.word]
     try:
