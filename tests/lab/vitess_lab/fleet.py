@@ -151,6 +151,8 @@ class Fleet:
         shards = [f"{layout.KEYSPACE}/{shard.name}" for shard in layout.SHARDS]
         known = json.loads(self._vtctl("FindAllShardsInKeyspace", layout.KEYSPACE)).get("shards", {})
         gone = [shard for shard in shards if shard.partition("/")[2] in known]
+        # What a roll remembers of them, too.
+        self._kubectl("delete", "leases", "--selector", layout.CLAIM_SELECTOR, "--ignore-not-found")
         if gone:
             self._vtctl("DeleteShards", "--recursive", "--even-if-serving", "--force", *gone)
         for shard in shards:

@@ -19,6 +19,7 @@ VTGATE_PORTS = {"vtgate-0": 31306, "vtgate-1": 31307}
 TABLET_SELECTOR = "planetscale.com/component=vttablet"
 VTCTLD_SELECTOR = "planetscale.com/component=vtctld"
 VTORC_SELECTOR = "planetscale.com/component=vtorc"
+CLAIM_SELECTOR = "app.kubernetes.io/managed-by=vtops.vitess"
 VTGATE_SELECTOR = "planetscale.com/component=vtgate"
 
 
