@@ -211,6 +211,11 @@ class _Watch:
         return self.expires_in_s < 0 and not self._runs_here
 
 
+def leases_path(namespace: str, name: str = "") -> str:
+    """Where the API has a namespace's Leases, or one of them."""
+    return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases" + (f"/{name}" if name else "")
+
+
 class Claims:
     """The Leases of one namespace, for one holder."""
 
@@ -220,12 +225,9 @@ class Claims:
         self.holder = holder
         self._clock = clock
 
-    def _path(self, name: str = "") -> str:
-        return f"/apis/coordination.k8s.io/v1/namespaces/{self._namespace}/leases" + (f"/{name}" if name else "")
-
     def read(self, name: str) -> LeaseState | None:
         """The Lease, None if nobody ever claimed it."""
-        found = self._kube.find(self._path(name))
+        found = self._kube.find(leases_path(self._namespace, name))
         return None if found is None else parse_lease(found)
 
     def take(
@@ -334,9 +336,9 @@ class Claims:
         }
         if resource_version:
             body["metadata"]["resourceVersion"] = resource_version
-            written = self._kube.request("PUT", self._path(name), body=body)
+            written = self._kube.request("PUT", leases_path(self._namespace, name), body=body)
         else:
-            written = self._kube.request("POST", self._path(), body=body)
+            written = self._kube.request("POST", leases_path(self._namespace), body=body)
         return str(written["metadata"]["resourceVersion"])
 
     @property

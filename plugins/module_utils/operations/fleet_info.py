@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import labels
 from ..arguments import cluster_spec
-from ..claim import Entry, LeaseState, parse_lease
+from ..claim import Entry, LeaseState, leases_path, parse_lease
 from ..cluster import Cluster, in_parallel
 from ..errors import Refused
 from ..fleet import Alias, Pod, Tablet
@@ -101,7 +101,7 @@ def read_members(cluster: Cluster, aliases: Collection[Alias]) -> tuple[Member, 
     records = in_parallel([partial(_record, cluster, alias) for alias in sorted(aliases)])
     tablets = [record for record in records if record is not None]
     names = sorted({labels.shard_lease(tablet.keyspace, tablet.shard) for tablet in tablets})
-    paths = [f"{_leases(cluster)}/{name}" for name in names]
+    paths = [leases_path(cluster.scope.namespace, name) for name in names]
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(cluster.pods_at, {tablet.hostname for tablet in tablets} - {""})
         items = in_parallel([partial(cluster.kube.find, path) for path in paths])
@@ -155,12 +155,8 @@ def _in_its_own_pod(cluster: Cluster, member: Member, goal: Wanted | None) -> Me
     return replace(member, tablet=replace(member.tablet, pod=None), pod=None, owner=None)
 
 
-def _leases(cluster: Cluster) -> str:
-    return f"/apis/coordination.k8s.io/v1/namespaces/{cluster.scope.namespace}/leases"
-
-
 def _claims(cluster: Cluster) -> dict[str, LeaseState]:
-    found = cluster.kube.each(_leases(cluster), f"{labels.MANAGED_BY}={labels.MANAGER}")
+    found = cluster.kube.each(leases_path(cluster.scope.namespace), f"{labels.MANAGED_BY}={labels.MANAGER}")
     return {str(item["metadata"]["name"]): parse_lease(item) for item in found}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-import threading
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import fields
@@ -25,31 +24,18 @@ from ansible_collections.vtops.vitess.plugins.module_utils.clients import access
 from ansible_collections.vtops.vitess.plugins.module_utils.clients.access import Access
 from ansible_collections.vtops.vitess.plugins.module_utils.clients.kubernetes import KubernetesClient
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import EdgeError, Refused, Unreachable
+from ansible_collections.vtops.vitess.tests.unit.clients.listening import Listening
 
 TOKEN, PASSWORD = "t0ken", "passw0rd"
 
 
-class Heads:
+class Heads(Listening):
     """An HTTP server that keeps the head of each request. It is a proxy too: CONNECT is answered, and what follows is kept."""
 
     def __init__(self) -> None:
         self.seen: list[list[str]] = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Awaited: a thread that still accepts would do so on the next server, which gets the same file number."""
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
-        self.listener.close()
-
-    def _listen(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _address = self.listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+        super().__init__()
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def _serve(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError), client:

@@ -10,7 +10,6 @@ import contextlib
 import socket
 import ssl
 import struct
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,34 +28,20 @@ from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtgate import
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import EdgeError, Refused
 from ansible_collections.vtops.vitess.plugins.module_utils.probe.vtgate import Dialler, ProbeError, Target, look_at
 from ansible_collections.vtops.vitess.tests.sim import mysql_wire
+from ansible_collections.vtops.vitess.tests.unit.clients.listening import Listening
 
 NAME = "vtgate.example.com"
 CLIENT_SSL = 0x800
 PASSWORD = "geheim"
 
 
-class TlsVtgate:
+class TlsVtgate(Listening):
     """Says OK to every statement. tls: None for a server that offers none. encrypted: of each log-in that came, whether it was."""
 
     def __init__(self, tls: ssl.SSLContext | None) -> None:
         self.tls = tls
         self.encrypted: list[bool] = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self._thread = threading.Thread(target=self._listen, daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Awaited: a thread that still accepts would do so on the next server, which gets the same file number."""
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self._thread.join(10)
-        self.listener.close()
-
-    def _listen(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _address = self.listener.accept()
-                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+        super().__init__()
 
     def _serve(self, client: socket.socket) -> None:
         with contextlib.suppress(OSError, EOFError), client:
