@@ -15,6 +15,7 @@ from .vtctldclient import Done, Printed, Vtctldclient
 PROGRAM = "vtctldclient"
 COMMANDS = {"GetShard", "GetKeyspace", "GetTablets", "GetFullStatus", "ExecuteFetchAsDBA"}
 """What the script runs; one that runs anything else is not known here."""
+STATUSES_AT_ONCE = 6
 
 
 def run(command: list[str], client: Vtctldclient, done: Done) -> None:
@@ -51,7 +52,7 @@ def _script(script: str, parameters: list[str], client: Vtctldclient, done: Done
 
 
 class ShardScript:
-    """What the product's script does, in its order; tests/unit/sim/test_shell.py compares it with a real sh.
+    """What the product's script does; tests/unit/sim/test_shell.py compares it with a real sh.
 
     strictly: whether the script reads the tablets so; nobody sees that it does not but where a cell does not answer.
     """
@@ -62,64 +63,57 @@ class ShardScript:
         self.done = done
         self.keyspace, self.shard, self.what, _limit, self.migrations, self.switches, self.canary, _limit = parameters
         self.out: list[str] = []
-        self.errors: list[str] = []
 
     def run(self) -> None:
         """All blocks; what a canary write answers may come later."""
         record = self._block("shard", self._asked("GetShard", f"{self.keyspace}/{self.shard}"))
-        if "durability" in self.what:
-            self._block("durability", self._asked("GetKeyspace", self.keyspace))
         narrow = ["--keyspace", self.keyspace, "--shard", self.shard]
         listed = self._block("tablets", self._asked("GetTablets", "--format", "json", *self.strictly, *narrow))
-        waits = acks = False
-        if "status" in self.what and not listed.code:
-            for tablet in json.loads(listed.out):
-                if tablet.get("hostname"):
-                    alias = _alias(tablet["alias"])
-                    seen = self._block(alias, self._asked("GetFullStatus", alias)).out
-                    waits = waits or '"semi_sync_primary_status": true' in seen
-                    acks = acks or ('"semi_sync_replica_status": true' in seen and '_primary_status": true' not in seen)
-            if waits and not acks:
-                self.what = self.what.replace("canary", "")
+        if "durability" in self.what:
+            self._block("durability", self._asked("GetKeyspace", self.keyspace))
         known = None if record.code else json.loads(record.out)["shard"].get("primary_alias")
-        if known:
-            self._ask_primary(_alias(known))
-        else:
-            self._end()
-
-    def _ask_primary(self, primary: str) -> None:
-        fetch = ["ExecuteFetchAsDBA", "--json", primary]
-        if "work" in self.what:
-            both = self._asked(*fetch, f"{self.migrations} UNION ALL {self.switches}")
-            if self._block("work", both, tried=True).code:
-                self._block("migrations", self._asked(*fetch, self.migrations), tried=True)
-                self._block("switches", self._asked(*fetch, self.switches), tried=True)
-        if "canary" not in self.what:
-            self._end()
+        fetch = ["ExecuteFetchAsDBA", "--json", _alias(known)] if known else []
+        if (
+            "work" in self.what
+            and fetch
+            and self._fetched("work", fetch, f"{self.migrations} UNION ALL {self.switches}")
+        ):
+            self._fetched("migrations", fetch, self.migrations)
+            self._fetched("switches", fetch, self.switches)
+        statuses = self._statuses([] if listed.code else json.loads(listed.out)) if "status" in self.what else []
+        waits = [seen for seen in statuses if '"semi_sync_primary_status": true' in seen]
+        acks = [seen for seen in statuses if seen not in waits and '"semi_sync_replica_status": true' in seen]
+        if "canary" not in self.what or not fetch or (waits and not acks):
+            self.done(Printed("".join(self.out), ""))
             return
 
         def written(answer: Printed) -> None:
-            self._block("canary", answer, tried=True)
-            self._end()
+            self._block("canary", answer)
+            self.done(Printed("".join(self.out), ""))
 
         self.client.run([*fetch, self.canary], written)
+
+    def _statuses(self, tablets: list[Json]) -> list[str]:
+        """Of those with an address, STATUSES_AT_ONCE at a time; the pipeline passes on the last one's block first."""
+        aliases = [_alias(tablet["alias"]) for tablet in tablets if tablet.get("hostname")]
+        seen: list[str] = []
+        for start in range(0, len(aliases), STATUSES_AT_ONCE):
+            for alias in reversed(aliases[start : start + STATUSES_AT_ONCE]):
+                seen.append(self._block(alias, self._asked("GetFullStatus", alias)).out)
+        return seen
+
+    def _fetched(self, name: str, fetch: list[str], query: str) -> int:
+        return self._block(name, self._asked(*fetch, query)).code
 
     def _asked(self, *words: str) -> Printed:
         answers: list[Printed] = []
         self.client.run(list(words), answers.append)
         return answers[0]
 
-    def _block(self, name: str, answer: Printed, tried: bool = False) -> Printed:
-        """One block; one that is tried holds its errors itself."""
-        text = answer.err + answer.out if tried else answer.out
-        if not tried:
-            self.errors.append(answer.err)
-        newline = "\n"
-        self.out.append(f"@@ {name} {answer.code}\n{text.rstrip(newline)}\n")
+    def _block(self, name: str, answer: Printed) -> Printed:
+        text = (answer.err + answer.out).rstrip("\n")
+        self.out.append(f"@@ {name} {answer.code}\n{text}\n")
         return answer
-
-    def _end(self) -> None:
-        self.done(Printed("".join(self.out), "".join(self.errors)))
 
 
 def _alias(parts: Json) -> str:

@@ -654,7 +654,7 @@ class FakeVtctldclient:
         write = words[0] in ("ChangeTabletType", "PlannedReparentShard") or words[-1].startswith("INSERT")
         return str(self.world.called(" ".join(words), write, lambda: self._answer(words)))
 
-    def script(self, script: str, arguments: list[str], timeout_s: float) -> tuple[str, str]:
+    def script(self, script: str, arguments: list[str], timeout_s: float) -> str:
         """The blocks that SHARD_SCRIPT prints; test_vtctld runs the script itself."""
         keyspace, shard, what, _limit, migrations, switches, canary, _canary_limit = arguments
         commands = [
@@ -671,16 +671,15 @@ class FakeVtctldclient:
             asked.append(("work", ["ExecuteFetchAsDBA", "--json", *primaries, f"{migrations} UNION ALL {switches}"]))
         if "canary" in what and len(primaries) == 1:
             asked.append(("canary", ["ExecuteFetchAsDBA", "--json", *primaries, canary]))
-        out, errors = "", ""
+        out = ""
         for name, words in asked:
             try:
                 text = self.run(["--action-timeout", "3s", *words], timeout_s)
                 out += f"@@ {name} 0\n{text}\n"
             except Refused as error:
                 said = f"E1124 {name}: rpc error: code = Unknown desc = {error}\n"
-                out += f"@@ {name} 1\n{said if words[0] == 'ExecuteFetchAsDBA' else ''}\n"
-                errors += said
-        return out, errors
+                out += f"@@ {name} 1\n{said}\n"
+        return out
 
     def _answer(self, words: list[str]) -> str:
         world = self.world

@@ -19,44 +19,59 @@ from ..fleet import NOT_ASKED, Alias, Migration, Mysqld, Tablet, TabletType, Wor
 from ..gtid import GtidSet
 from .kubernetes import KubernetesClient
 
+STATUSES_AT_ONCE = 6  # a vtctldclient takes some 20 MB of the vtctld Pod
 # One exec for a whole shard: starting a process in a container costs more than all of these commands. Blocks begin with
-# a line "@@ NAME EXIT"; the program is "$@". Errors go to standard error, but for program_try: its block holds them too.
+# a line "@@ NAME EXIT" and hold what was said on standard error too; the program is "$@". What does not need another's
+# answer is asked side by side: the stages of a pipeline all ask at once, and each passes on the blocks before its own.
 # No canary is written where a primary waits for acks and nobody gives any: it would only delay what is to be put back.
 SHARD_SCRIPT = """
-program_run() { name=$1; shift; out=$("$@"); echo "@@ $name $?"; printf '%s\\n' "$out"; }
-program_try() { name=$1; shift; out=$("$@" 2>&1); code=$?; echo "@@ $name $code"; printf '%s\\n' "$out"; return "$code"; }
-in_one_line() { printf '%s' "$out" | tr -d ' \\n'; }
 keyspace=$1 shard=$2 what=$3 limit=$4 migrations=$5 switches=$6 canary=$7 canary_limit=$8; shift 8
 export GOMAXPROCS="${GOMAXPROCS:-1}" GOGC="${GOGC:-400}"
-program_run shard "$@" --action-timeout 10s GetShard "$keyspace/$shard"
+look() { name=$1; shift; out=$("$@" 2>&1 </dev/null); code=$?; cat; printf '@@ %s %s\\n%s\\n' "$name" "$code" "$out"; return "$code"; }
+in_one_line() { printf '%s' "$seen" | tr -d ' \\n'; echo; }
+topology() {
+  look shard "$@" --action-timeout 10s GetShard "$keyspace/$shard" </dev/null |
+    look tablets "$@" --action-timeout 10s GetTablets --format json --strict --keyspace "$keyspace" --shard "$shard" |
+    case $what in *durability*) look durability "$@" --action-timeout 10s GetKeyspace "$keyspace";; *) cat;; esac
+}
+fetch() {
+  name=$1 query=$2 time=$3; shift 3
+  look "$name" "$@" --action-timeout "$time" ExecuteFetchAsDBA --json "$primary" "$query" </dev/null
+}
+statuses() {
+  if [ -n "$some" ]; then
+    alias=${some%% *} some=${some#* }
+    statuses "$@" | look "$alias" "$@" --action-timeout "$limit" GetFullStatus "$alias"
+  elif [ -n "$work" ]; then
+    fetch work "$migrations UNION ALL $switches" "$limit" "$@" || {
+      fetch migrations "$migrations" "$limit" "$@"
+      fetch switches "$switches" "$limit" "$@"
+    }
+  fi
+}
+seen=$(topology "$@")
+printf '%s\\n' "$seen"
 primary=$(in_one_line | sed -n 's/.*"primary_alias":{"cell":"\\([^"]*\\)","uid":\\([0-9]*\\)}.*/\\1 \\2/p')
-case $what in *durability*) program_run durability "$@" --action-timeout 10s GetKeyspace "$keyspace";; esac
-program_run tablets "$@" --action-timeout 10s GetTablets --format json --strict --keyspace "$keyspace" --shard "$shard"
-case $what in *status*)
-  waits= acks=
-  for alias in $(in_one_line | tr '{' '\\n' |
-    sed -n 's/^"cell":"\\([^"]*\\)","uid":\\([0-9]*\\)},"hostname":"[^"].*/\\1 \\2/p' |
-    while read -r cell uid; do printf '%s-%010d ' "$cell" "$uid"; done)
-  do
-    program_run "$alias" "$@" --action-timeout "$limit" GetFullStatus "$alias" </dev/null
-    case $(in_one_line) in *'"semi_sync_primary_status":true'*) waits=yes;; *'"semi_sync_replica_status":true'*) acks=yes;; esac
-  done
-  case $waits,$acks in yes,) what=$(printf '%s' "$what" | sed s/canary//);; esac;;
+[ -z "$primary" ] || primary=$(printf '%s-%010d' $primary)
+case $what,$primary in *work*,?*) work=yes;; *) work=;; esac
+case $what in *status*) all=$(in_one_line | tr '{' '\\n' |
+  sed -n 's/^"cell":"\\([^"]*\\)","uid":\\([0-9]*\\)},"hostname":"[^"].*/\\1 \\2/p' |
+  while read -r cell uid; do printf '%s-%010d ' "$cell" "$uid"; done);; *) all=;; esac
+seen=
+while [ -n "$all$work" ]; do
+  some= count=0
+  while [ -n "$all" ] && [ "$count" -lt AT_ONCE ]; do some="$some${all%% *} " all=${all#* } count=$((count + 1)); done
+  said=$(statuses "$@")
+  printf '%s\\n' "$said"
+  seen="$seen$said" work=
+done
+case $(in_one_line) in *'"semi_sync_primary_status":true'*)
+  in_one_line | sed 's/@@/\\
+&/g' | grep -v '"semi_sync_primary_status":true' | grep -q '"semi_sync_replica_status":true' || primary=;;
 esac
-[ -n "$primary" ] || exit 0
-primary=$(printf '%s-%010d' $primary)
-asks() { name=$1; shift; program_try "$name" "$@" </dev/null; }
-case $what in *work*)
-  asks work "$@" --action-timeout "$limit" ExecuteFetchAsDBA --json "$primary" "$migrations UNION ALL $switches" || {
-    asks migrations "$@" --action-timeout "$limit" ExecuteFetchAsDBA --json "$primary" "$migrations"
-    asks switches "$@" --action-timeout "$limit" ExecuteFetchAsDBA --json "$primary" "$switches"
-  };;
-esac
-case $what in *canary*)
-  asks canary "$@" --action-timeout "$canary_limit" ExecuteFetchAsDBA --json "$primary" "$canary";;
-esac
+case $what,$primary in *canary*,?*) fetch canary "$canary" "$canary_limit" "$@";; esac
 exit 0
-"""
+""".replace("AT_ONCE", str(STATUSES_AT_ONCE))
 
 # What Vitess does in the shard, from the primary's sidecar database; vttablet puts its real name in the place of _vt.
 # A migration is at its cut-over once it is ready to complete and nobody postponed that (go/vt/vttablet/onlineddl/executor.go).
@@ -103,10 +118,10 @@ class ExecTransport:
         command = [*self.program, *arguments]
         return self.kube.exec(self.namespace, self.pod, self.container, command, timeout_s)[0]
 
-    def script(self, script: str, arguments: list[str], timeout_s: float) -> tuple[str, str]:
-        """A shell script with arguments and then the program as its parameters; standard output and standard error."""
+    def script(self, script: str, arguments: list[str], timeout_s: float) -> str:
+        """A shell script with arguments and then the program as its parameters; its standard output."""
         command = ["sh", "-c", script, "vtops", *arguments, *self.program]
-        return self.kube.exec(self.namespace, self.pod, self.container, command, timeout_s, "the shard's script")
+        return self.kube.exec(self.namespace, self.pod, self.container, command, timeout_s, "the shard's script")[0]
 
 
 @dataclass(frozen=True)
@@ -117,14 +132,14 @@ class LocalTransport:
 
     def run(self, arguments: list[str], timeout_s: float) -> str:
         """One command; its standard output."""
-        return self._run([*self.program, *arguments], timeout_s)[0]
+        return self._run([*self.program, *arguments], timeout_s)
 
-    def script(self, script: str, arguments: list[str], timeout_s: float) -> tuple[str, str]:
-        """A shell script with arguments and then the program as its parameters; standard output and standard error."""
+    def script(self, script: str, arguments: list[str], timeout_s: float) -> str:
+        """A shell script with arguments and then the program as its parameters; its standard output."""
         return self._run(["sh", "-c", script, "vtops", *arguments, *self.program], timeout_s)
 
     @staticmethod
-    def _run(command: list[str], timeout_s: float) -> tuple[str, str]:
+    def _run(command: list[str], timeout_s: float) -> str:
         try:
             done = subprocess.run(  # pylint: disable=ansible-bad-function
                 command, capture_output=True, text=True, timeout=timeout_s, check=False, stdin=subprocess.DEVNULL
@@ -135,7 +150,7 @@ class LocalTransport:
             raise Unreachable(f"{command[0]}: {error}") from error
         if done.returncode:
             raise Refused((done.stderr or done.stdout).strip(), done.returncode)
-        return done.stdout, done.stderr
+        return done.stdout
 
 
 Transport: TypeAlias = "ExecTransport | LocalTransport"
@@ -186,9 +201,8 @@ class Vtctld:
         what = "+".join(word for word, wanted in asked.items() if wanted) or "topology"
         limits = f"{STATUS_TIMEOUT_S:g}s", f"{CANARY_TIMEOUT_S:g}s"
         arguments = [keyspace, shard, what, limits[0], MIGRATIONS, SWITCHES, CANARY, limits[1]]
-        out, errors = self._transport.script(SHARD_SCRIPT, arguments, self.timeout_s + SLACK_S)
-        blocks = parse_blocks(out)
-        records = parse_shard_records(blocks, errors, durability)
+        blocks = parse_blocks(self._transport.script(SHARD_SCRIPT, arguments, self.timeout_s + SLACK_S))
+        records = parse_shard_records(blocks, durability)
         return replace(
             records,
             work=parse_work(blocks) if work else NOT_ASKED,
@@ -282,17 +296,28 @@ def parse_blocks(out: str) -> dict[str, tuple[int, str]]:
     return blocks
 
 
-def parse_shard_records(blocks: dict[str, tuple[int, str]], errors: str, durability: bool) -> ShardRecords:
+def parse_answer(name: str, text: str) -> Any:
+    """The JSON in the block of that name, which may have a warning before it or after it. Raises EdgeError where there is none, or no whole one.
+
+    A warning of v24 is JSON too: taken for the answer, it would say that nothing is there.
+    """
+    lines = [line for line in text.splitlines(keepends=True) if _logged(line.strip()) is None]
+    start = next((n for n, line in enumerate(lines) if line.startswith(("{", "[", "null"))), len(lines))
+    try:
+        answer, _end = json.JSONDecoder().raw_decode("".join(lines[start:]))
+    except ValueError as error:
+        raise EdgeError(f"vtctldclient answered no JSON for {name} (cut off?): {text[-120:]!r}") from error
+    return answer
+
+
+def parse_shard_records(blocks: dict[str, tuple[int, str]], durability: bool) -> ShardRecords:
     """From the script's blocks. Raises Refused where the topology did not answer."""
 
     def read(name: str) -> Any:
         code, text = blocks.get(name, (255, ""))
         if code:
-            raise Refused(f"vtctldclient: {name}: {in_its_own_words(errors)[-300:] or 'no answer'}", code)
-        try:
-            return json.loads(text)
-        except ValueError as error:
-            raise EdgeError(f"vtctldclient answered no JSON for {name} (cut off?): {text[-120:]!r}") from error
+            raise Refused(f"vtctldclient: {name}: {in_its_own_words(text)[-300:] or 'no answer'}", code)
+        return parse_answer(name, text)
 
     tablets = tuple(parse_tablet(item) for item in read("tablets") or [])
     record = (read("shard") or {}).get("shard") or {}
@@ -300,8 +325,10 @@ def parse_shard_records(blocks: dict[str, tuple[int, str]], errors: str, durabil
     for tablet in tablets:
         code, text = blocks.get(str(tablet.alias), (255, ""))
         try:
-            statuses[tablet.alias] = parse_full_status(json.loads(text)) if code == 0 else _why(errors, tablet)
-        except ValueError as error:
+            statuses[tablet.alias] = (
+                parse_full_status(parse_answer(str(tablet.alias), text)) if code == 0 else _why(text, tablet)
+            )
+        except (EdgeError, ValueError) as error:
             statuses[tablet.alias] = f"its status cannot be read: {error}"
     policy = (
         str(((read("durability") or {}).get("keyspace") or {}).get("durability_policy") or "") if durability else None
@@ -325,13 +352,10 @@ def parse_work(blocks: dict[str, tuple[int, str]]) -> Work:
             continue
         if code:
             return Work(error=in_its_own_words(text)[-200:])
-        # A warning beside the answer is JSON too: taken for it, nothing would be under way.
-        text = "\n".join(line for line in text.splitlines() if _logged(line) is None)
         try:
-            answer, _end = json.JSONDecoder().raw_decode(text, max(0, text.find("{")))
-        except ValueError:
-            return Work(error=f"vtctldclient answered no JSON (cut off?): {text[-120:]!r}")
-        rows += parse_rows(answer)
+            rows += parse_rows(parse_answer(name, text))
+        except EdgeError as error:
+            return Work(error=str(error))
     return Work(
         migrations=tuple(
             Migration(name, status, due not in ("", "0")) for kind, name, status, due in rows if kind == "migration"
@@ -345,15 +369,19 @@ def parse_canary(blocks: dict[str, tuple[int, str]]) -> str:
     code, text = blocks.get("canary", (255, "none was written: no primary is known, or nobody would acknowledge it"))
     if code and "deadline" in text.lower():
         return f"not within {CANARY_TIMEOUT_S:g} s"
-    return (_messages(text).rpartition("desc = ")[2].strip()[-200:] or "no answer") if code else ""
+    return _reason(text) if code else ""
 
 
-def _why(errors: str, tablet: Tablet) -> str:
-    """The error line that is most likely this tablet's."""
+def _why(said: str, tablet: Tablet) -> str:
+    """Why a tablet's status could not be had."""
     if not tablet.hostname:
         return "the tablet is shut down"
-    lines = [line for line in _messages(errors).splitlines() if "desc = " in line or str(tablet.alias) in line]
-    return (lines[-1].rpartition("desc = ")[2] if lines else errors.strip())[-200:] or "no answer"
+    return _reason(said)
+
+
+def _reason(said: str) -> str:
+    """The innermost words of a command that failed."""
+    return _messages(said).rpartition("desc = ")[2].strip()[-200:] or "no answer"
 
 
 def parse_alias(record: Any) -> Alias | None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtctld import (
+    STATUSES_AT_ONCE,
     LocalTransport,
     Vtctld,
     in_its_own_words,
@@ -179,7 +180,7 @@ def test_a_time_that_is_not_set_is_empty(record: Any) -> None:
 )
 def test_the_durability_policy_is_the_keyspaces(answer: Any, name: str) -> None:
     whole = {**parse_blocks(WHOLE), "durability": (0, json.dumps(answer))}
-    assert parse_shard_records(whole, "", True).durability == name
+    assert parse_shard_records(whole, True).durability == name
 
 
 # -- GetFullStatus
@@ -390,6 +391,37 @@ def test_the_script_reads_a_whole_shard_and_one_mysqld_that_is_silent_hides_no_o
     assert records.statuses[REPLICA] == "no socket"
 
 
+def test_each_mysqld_that_is_silent_has_its_own_reason(tmp_path: Path) -> None:
+    code = VTCTLDCLIENT.replace("""echo '{"server_uuid": "aaaa"}'""", "sleep 0.2; echo 'desc = too many' >&2; exit 1")
+    statuses = shell(tmp_path, code).shard_records("commerce", "-80").statuses
+    assert (statuses[PRIMARY], statuses[REPLICA]) == ("too many", "no socket")
+
+
+def test_a_warning_beside_a_status_hides_it_not(tmp_path: Path) -> None:
+    warning = """echo '{"time":"2026-11-24T03:00:00Z","level":"WARN","msg":"old"}' >&2; echo "W1124 x] old" >&2; """
+    code = VTCTLDCLIENT.replace("""echo '{"server_uuid": "aaaa"}'""", warning + """echo '{"server_uuid": "aaaa"}'""")
+    status = shell(tmp_path, code).shard_records("commerce", "-80").statuses[PRIMARY]
+    assert isinstance(status, Mysqld)
+    assert status.server_uuid == "aaaa"
+
+
+def test_mysqlds_are_asked_side_by_side_and_not_all_of_a_large_shard_at_once(tmp_path: Path) -> None:
+    """A vtctldclient needs memory in the vtctld Pod; one after the other they would make the first one's answer old."""
+    uids = range(101, 101 + 2 * STATUSES_AT_ONCE + 1)
+    tablets = [{"alias": {"cell": "zone1", "uid": uid}, "hostname": "h"} for uid in uids]
+    (tmp_path / "tablets").write_text(json.dumps(tablets))
+    code = f"""
+case "$*" in
+  *GetTablets*) cat {tmp_path}/tablets;;
+  *GetShard*) echo '{{}}';;
+  *GetFullStatus*) cd {tmp_path}; : >"run.$$"; sleep 0.2; ls run.* | wc -l >>"$0.beside"; rm "run.$$"; echo '{{"server_uuid": "a"}}';;
+esac"""
+    statuses = shell(tmp_path, code).shard_records("commerce", "-80", durability=False).statuses
+    assert len(statuses) == len(uids)
+    assert [status for status in statuses.values() if not isinstance(status, Mysqld)] == []
+    assert max(int(line) for line in (tmp_path / "vtctldclient.sh.beside").read_text().split()) == STATUSES_AT_ONCE
+
+
 def test_the_script_asks_no_tablet_that_has_no_address(tmp_path: Path) -> None:
     """vtctld would dial its own port instead, until the time limit."""
     asked = tmp_path / "asked"
@@ -544,19 +576,19 @@ def test_output_that_was_cut_off_in_a_head_is_an_error(out: str) -> None:
 
 def test_output_that_was_cut_off_in_a_text_is_an_error() -> None:
     with pytest.raises(EdgeError, match="no JSON for tablets"):
-        parse_shard_records(parse_blocks(WHOLE[:40]), "", False)
+        parse_shard_records(parse_blocks(WHOLE[:40]), False)
 
 
 def test_a_status_that_is_missing_or_cut_off_is_no_status() -> None:
-    missing = parse_shard_records(parse_blocks(WHOLE), "", False)
+    missing = parse_shard_records(parse_blocks(WHOLE), False)
     assert missing.statuses == {PRIMARY: "no answer"}
-    cut = parse_shard_records(parse_blocks(WHOLE + '@@ zone1-0000000101 0\n{"server_'), "", False)
+    cut = parse_shard_records(parse_blocks(WHOLE + '@@ zone1-0000000101 0\n{"server_'), False)
     assert "cannot be read" in str(cut.statuses[PRIMARY])
 
 
 def test_a_missing_durability_policy_is_refused_where_it_was_asked_for() -> None:
     with pytest.raises(Refused, match="durability"):
-        parse_shard_records(parse_blocks(WHOLE), "", True)
+        parse_shard_records(parse_blocks(WHOLE), True)
 
 
 @pytest.mark.parametrize(

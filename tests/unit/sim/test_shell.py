@@ -16,6 +16,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.clients.vtctld import
     CANARY,
     MIGRATIONS,
     SHARD_SCRIPT,
+    STATUSES_AT_ONCE,
     SWITCHES,
 )
 from ansible_collections.vtops.vitess.tests.sim import shell
@@ -26,6 +27,7 @@ from ansible_collections.vtops.vitess.tests.sim.vtctldclient import Printed
 STUB = """#!/bin/sh
 shift 4
 file="$FOLDER/$(printf %s "$*" | md5sum | cut -c1-32)"
+[ ! -f "$file.err" ] || { cat "$file.err" >&2; exit 1; }
 [ -f "$file" ] || { echo "desc = no such command: $*" >&2; exit 1; }
 cat "$file"
 """
@@ -50,12 +52,15 @@ def in_a_real_sh(simulation: Simulation, folder: Path, parameters: list[str]) ->
     program.write_text(STUB)
     program.chmod(0o755)
     answers = {"ExecuteFetchAsDBA --json zone1-0000000101 " + CANARY: "{}\n"}  # asking would write
+    failed: set[str] = set()
     for command in COMMANDS:
         answer = printed(simulation, ["vtctldclient", *command])
-        if answer.code == 0:
-            answers[" ".join(command)] = answer.out
+        words = " ".join(command)
+        answers[words] = answer.out if answer.code == 0 else answer.err
+        failed |= {words} if answer.code else set()
     for words, text in answers.items():
-        (folder / hashlib.md5(words.encode()).hexdigest()).write_text(text)
+        name = hashlib.md5(words.encode()).hexdigest()
+        (folder / (f"{name}.err" if words in failed else name)).write_text(text)
     line = ["sh", "-c", SHARD_SCRIPT, "vtops", *parameters, str(program), "--server", "localhost:15999"]
     done = subprocess.run(
         line, capture_output=True, text=True, env={"FOLDER": str(folder), "PATH": "/usr/bin:/bin"}, check=False
@@ -74,6 +79,10 @@ def test_the_shard_script_prints_the_same_in_the_simulation_and_in_sh(what: str,
     command = ["sh", "-c", SHARD_SCRIPT, "vtops", *parameters, "/vt/bin/vtctldclient", "--server", "localhost:15999"]
     real = in_a_real_sh(simulation, tmp_path, parameters)
     assert printed(simulation, command).out == real
+
+
+def test_of_a_large_shard_as_many_are_asked_at_once_as_by_the_script() -> None:
+    assert shell.STATUSES_AT_ONCE == STATUSES_AT_ONCE
 
 
 def test_a_script_that_is_not_known_is_an_error_and_no_empty_answer() -> None:
