@@ -348,6 +348,11 @@ class Session:
                 )
 
     @property
+    def holds(self) -> bool:
+        """Whether the claim is held: taken by this call, or by the roll before it."""
+        return self._held_before if self.claim is None else self.claim.held
+
+    @property
     def held(self) -> Claim:
         """The claim; raises StepFailure where an act would be done without it."""
         if self.claim is None:

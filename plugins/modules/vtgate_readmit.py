@@ -38,6 +38,12 @@ options:
     description: Seconds to go on watching the shard after that; a tablet of it that gets away is a failure.
     type: float
     default: 0.0
+  release:
+    description: >-
+      Release the shard when that is done. Without O(roll) that is always so; a roll that goes on with the shard keeps it, or releases
+      it by M(vtops.vitess.shard_claim).
+    type: bool
+    default: false
   canary_tries:
     description: How many reads may be answered by other tablets, at a vtgate older than v24, before the canary fails.
     type: int

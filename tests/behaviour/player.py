@@ -80,7 +80,7 @@ class Player:
         return operation.execute(name, validated.validated_parameters, check, self.report, executor, self.clock)
 
     def replace(self, alias: str, into: Rolled | None = None, **given: Any) -> Rolled:
-        """One tablet as the role tablet_replace takes it: its steps, and the claim's release whatever happens."""
+        """One tablet as the role tablet_replace takes it: its steps, and the claim's release where one of them fails."""
         rolled = into or Rolled()
         mine = rolled.results.setdefault(alias, {})
         look = self.execute("fleet_info", tablets=[alias])
@@ -91,13 +91,15 @@ class Player:
             if look["tablets"][0]["claim"]:
                 self.execute("shard_claim", alias, state="absent")
             return rolled
-        for step in STEPS:
+        given = {**given, "release": True}
+        omitted = () if look["tablets"][0]["type"] == "PRIMARY" else ("shard_reparent",)
+        for step in (step for step in STEPS if step not in omitted):
             options = {k: v for k, v in given.items() if k == "executor" or k in SPECS[step].argument_spec()}
             mine[step] = self.execute(step, alias, **options)
             if mine[step].get("failed"):
                 rolled.failure = mine[step]
                 break
-        if "taken by somebody else" not in rolled.reason:
+        if rolled.failure is not None and "taken by somebody else" not in rolled.reason:
             self.execute("shard_claim", alias, state="absent", **{k: v for k, v in given.items() if k == "executor"})
         return rolled
 

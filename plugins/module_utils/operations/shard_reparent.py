@@ -56,10 +56,10 @@ def run(session: Session) -> dict[str, Any]:
         session.locate()
         with session.phases.phase("look"):
             shard, tablet = session.read(mysqlds=False, vtgates=False)
-        before = {"primary": str(shard.primary)}
-        if shard.primary != session.alias and tablet.type != TabletType.PRIMARY:
-            return session.result(False, before, before)
-        case = session.fresh_case(rights=True)
+            before = {"primary": str(shard.primary)}
+            if shard.primary != session.alias and tablet.type != TabletType.PRIMARY:
+                return session.result(False, before, before)
+            case = session.fresh_case(rights=True)
         candidate = _choose(session, case)
         session.require(gates.REPARENT, _of_reparent(session, case, candidate))
         after = {"primary": str(candidate)}
@@ -78,7 +78,7 @@ def run(session: Session) -> dict[str, Any]:
 
         session.waiter.tick = tick
         try:
-            return _reparent(session, (claim, keyspace_claim), case.shard, before)
+            return _reparent(session, (claim, keyspace_claim), case, before)
         finally:
             session.waiter.tick = claim.tick
             # Between a reparent and every vtgate's agreement the keyspace stays claimed (design rule 6): no other shard
@@ -89,14 +89,14 @@ def run(session: Session) -> dict[str, Any]:
                     keyspace_claim.release()
 
 
-def _reparent(session: Session, claims: tuple[Claim, ...], shard: Shard, before: dict[str, Any]) -> dict[str, Any]:
+def _reparent(session: Session, claims: tuple[Claim, ...], case: gates.Case, before: dict[str, Any]) -> dict[str, Any]:
     with session.phases.phase("wait for the buffer's gap"):
-        _wait_buffer_gap(session, shard)
+        _wait_buffer_gap(session, case.shard)
     with session.phases.phase("wait for transactions"):
         transactions = _wait_transactions(session)
     counters = _buffer_counters(session)  # before the gates: a slow vtgate would make their evidence old
     with session.phases.phase("gates"):
-        case = session.fresh_case(rights=True)
+        case = case if session.still_good(case) else session.fresh_case(rights=True)
         candidate = _choose(session, case)
         case = _of_reparent(session, case, candidate)
         session.require(gates.REPARENT, case, acting=True)
@@ -273,7 +273,7 @@ def _wait_agreed(session: Session, candidate: Alias) -> Shard:
         look,
         f"every vtgate to serve the new primary {candidate}",
         session.params["agree_timeout"],
-        every_s=0.5,
+        every_s=0.1,
         gate="every_vtgate_agrees",
     )
     return found

@@ -33,6 +33,7 @@ def argument_spec() -> dict[str, Any]:
         "catch_up_timeout": {"type": "float", "default": 600.0},
         "route_timeout": {"type": "float", "default": 180.0},
         "soak": {"type": "float", "default": 0.0},
+        "release": {"type": "bool", "default": False},
         "canary_tries": {"type": "int", "default": 60},
     }
 
@@ -66,6 +67,7 @@ def run(session: Session) -> dict[str, Any]:
             session.require((gates.every_vtgate_answers,), session.case(shard, None))
             with session.phases.phase("canary"):
                 canaries = _canaries(session, shard, tablet)
+            _release(session)
             return session.result(False, before, before, held=False, canary_reads=canaries)
         claim = session.hold()
         if session.must_look_again:
@@ -97,11 +99,16 @@ def run(session: Session) -> dict[str, Any]:
             with session.phases.phase("soak"):
                 _soak(session)
         session.did("readmit", finished=True)
-        if session.manual:
-            claim.release()
+        _release(session)
         return session.result(
             True, before, describe(tablet, tablet.pod), held=held, canary_reads=canaries, served_before_proof=early
         )
+
+
+def _release(session: Session) -> None:
+    """Release the shard where this call holds it, or this roll does and asks for that."""
+    if session.holds and (session.manual or session.params["release"]):
+        session.hold().release()
 
 
 def _resting_type(tablet: Tablet) -> TabletType:
