@@ -466,12 +466,16 @@ def time_limit(process: subprocess.Popen[str], seconds: float) -> Iterator[None]
 
 POSITIONS = """
 set -- /vt/vtdataroot/vt_*/mysql.sock
-until [ -S "$1" ]; do sleep 0.1; set -- /vt/vtdataroot/vt_*/mysql.sock; done
+pause() { read -rt 0.1; [ $? -gt 128 ] || exit; }
+until [ -S "$1" ]; do pause; set -- /vt/vtdataroot/vt_*/mysql.sock; done
 ask="SELECT REPLACE(@@global.gtid_executed, CHAR(10), '');"
-while mysql --no-defaults -S "$1" -u vt_dba -NBre "" 2>/dev/null; [ $? != 0 ]; do sleep 0.1; done
-for look in $(seq 6000); do echo "$ask"; sleep 0.1; done | mysql --no-defaults -S "$1" -u vt_dba -NBrn
+while mysql --no-defaults -S "$1" -u vt_dba -NBre "" </dev/null 2>/dev/null; [ $? != 0 ]; do pause; done
+for look in $(seq 6000); do echo "$ask"; pause; done | mysql --no-defaults -S "$1" -u vt_dba -NBrn
 """
-"""Prints a mysqld's gtid_executed ten times a second, from the moment that it answers, for ten minutes at most."""
+"""Prints a mysqld's gtid_executed ten times a second, from the moment that it answers, for ten minutes at most.
+
+It ends with its session, whose standard input it waits at; a process of sleep for each pause would cost more than the question.
+"""
 
 
 class Positions(threading.Thread):
@@ -481,7 +485,8 @@ class Positions(threading.Thread):
         """Opens one exec session; C(seen) tells each position."""
         super().__init__(daemon=True)
         self._process = subprocess.Popen(
-            lab.kubectl("exec", pod, "-c", "mysqld", "--", "bash", "-c", POSITIONS),
+            lab.kubectl("exec", "-i", pod, "-c", "mysqld", "--", "bash", "-c", POSITIONS),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
