@@ -114,8 +114,10 @@ def test_a_roll_that_dies_at_the_primary_is_finished_by_the_next(
 
 def test_the_claim_of_a_roll_that_died_right_before_its_release_is_released_by_the_next(rig: Rig) -> None:
     """The tablet is as wanted, so nothing is left to do but that; else nobody on another host could roll this shard at once."""
-    assert run_until_it_dies(rig, 102, ("GET .*/leases/", 9), after=True, orphan=False)
+    assert run_until_it_dies(rig, 102, ("PUT .*/leases/vtops-shard", 12), after=True, orphan=False)
     lease = rig.simulation.store.of("leases")[labels.shard_lease("commerce", "-")]
+    assert lease["spec"]["holderIdentity"]
+    assert rig.journal()["zone1-0000000102"]["finished"], "it died earlier"
     who = json.loads(lease["metadata"]["annotations"][labels.EXECUTOR])
     who["actor"] = who["executor"]  # the module's process died too, which this test cannot
     lease["metadata"]["annotations"][labels.EXECUTOR] = json.dumps(who)
