@@ -35,7 +35,12 @@ CLAIM = "kubectl -n {namespace} get lease {lease} -o yaml"
 READMIT = "ansible localhost -m vtops.vitess.vtgate_readmit -a 'namespace={namespace} tablet={alias}'"
 STEP = "ansible localhost -m vtops.vitess.{step} -a 'namespace={namespace} tablet={alias}'"
 
+# What ended a roll because somebody wanted that; the first words of its message say so.
+HEADLINES = {"roll_is_not_paused": "paused", "reparent_is_not_held": "held before reparent"}
+
 LOOKS: dict[str, str] = {
+    "roll_is_not_paused": "kubectl -n {namespace} delete configmap vtops-pause; then the same again",
+    "reparent_is_not_held": "the same without hold_before_reparent",
     "evidence_is_fresh": "kubectl top nodes",
     "one_tablet_of_shard_in_batch": "set serial: 1 in the play",
     "every_vtgate_answers": VTGATES,

@@ -207,6 +207,16 @@ class Cluster:
         """Every vtgate's own view of the tablets at these addresses (None: of all), all at once. Connections are kept for this operation."""
         return views_of(self.vtgates(), addresses)
 
+    # -- the operator's word
+
+    def paused(self) -> str:
+        """Why no roll may take another tablet, as the ConfigMap in vtctld's namespace says; empty where there is none."""
+        found = self.kube.find(f"/api/v1/namespaces/{self.scope.namespace}/configmaps/{labels.PAUSE}")
+        if found is None:
+            return ""
+        reason = str((found.get("data") or {}).get(labels.REASON) or "").strip() or "no reason is given"
+        return f"{reason} (ConfigMap {labels.PAUSE}, since {found['metadata'].get('creationTimestamp') or 'an unknown time'})"
+
     # -- Pods and owners
 
     def tablet_pods(self) -> tuple[Pod, ...]:

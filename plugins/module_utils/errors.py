@@ -45,6 +45,7 @@ class StepFailure(Exception):
     tablet: alias or keyspace/shard. step: the step's name. reason: one sentence.
     gate: the gate that was red, if one was. state: what state things are left in.
     next_command: what to run next: it shows the state, or mends it. resume_command: what goes on after that.
+    headline: the first words of the message, where the stop was wanted and nothing is wrong.
     """
 
     tablet: str
@@ -55,6 +56,7 @@ class StepFailure(Exception):
     next_command: str = "run the same command again"
     details: dict[str, Any] = field(default_factory=dict)
     resume_command: str = ""
+    headline: str = ""
 
     def __str__(self) -> str:
         return self.message()
@@ -63,6 +65,8 @@ class StepFailure(Exception):
         """One line of at most 199 characters: tablet, step, reason, next command."""
         tablet, reason, command = (" ".join(text.split()) for text in (self.tablet, self.reason, self.next_command))
         head, tail = f"{tablet}: {self.step}: ", f" | next: {command}"
+        if self.headline:
+            head = f"{self.headline}: {head}"
         room = max(60, MSG_LIMIT - len(head) - len(tail))
         if len(reason) > room:
             reason = reason[: room - 1] + "…"

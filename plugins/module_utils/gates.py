@@ -47,7 +47,8 @@ class Case:
     drained_by_us: original types by alias, from the journal. accept_drained, accept_no_route: aliases the operator accepted.
     predicted: aliases that the roll's earlier steps would have replaced (check mode). batch: aliases that the play runs together.
     now: monotonic. reparent_limit_s: the sum of a reparent's time-outs. backup_running: the tablet's own vttablet says so.
-    rights: what Kubernetes said of the writes to come.
+    rights: what Kubernetes said of the writes to come. paused: why an operator paused all rolls. held: whether this roll stops
+    before it reparents.
     """
 
     shard: Shard
@@ -66,6 +67,8 @@ class Case:
     batch: frozenset[Alias] = frozenset()
     backup_running: bool = False
     rights: Granted | None = None
+    paused: str = ""
+    held: bool = False
 
     @property
     def tablet(self) -> Tablet:
@@ -111,6 +114,17 @@ def one_tablet_of_shard_in_batch(case: Case) -> Verdict:
         else "",
         "alone in its batch",
     )
+
+
+def roll_is_not_paused(case: Case) -> Verdict:
+    """No operator paused the rolls of this Vitess cluster. What was taken is brought back all the same."""
+    return _verdict(roll_is_not_paused, case.paused, "nobody paused it")
+
+
+def reparent_is_not_held(case: Case) -> Verdict:
+    """The roll was not told to stop before its reparents."""
+    problem = "the rest of the shard is done, its primary waits for your word" if case.held else ""
+    return _verdict(reparent_is_not_held, problem, "nobody holds it")
 
 
 def not_primary(case: Case) -> Verdict:
@@ -534,7 +548,7 @@ _TAKES_AWAY: tuple[Gate, ...] = (
     new_pod_has_a_place,
 )
 
-DRAIN: tuple[Gate, ...] = (*_TAKES_AWAY, rights_are_granted)
+DRAIN: tuple[Gate, ...] = (*_TAKES_AWAY, rights_are_granted, roll_is_not_paused)
 REPLACE: tuple[Gate, ...] = (*_TAKES_AWAY, drained_by_this_roll)
 REPARENT: tuple[Gate, ...] = (
     *_ANY_ACT,
@@ -550,6 +564,8 @@ REPARENT: tuple[Gate, ...] = (
     version_step_is_allowed,
     new_pod_has_a_place,
     rights_are_granted,
+    roll_is_not_paused,
+    reparent_is_not_held,
 )
 
 

@@ -18,6 +18,10 @@ EXECUTOR = PREFIX + "executor"  # on a Lease: host, pid and start time of the an
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "vtops.vitess"
 
+# Written by an operator: as long as this ConfigMap is there, no roll takes another tablet. Its reason says why.
+PAUSE = "vtops-pause"
+REASON = "reason"
+
 # vitess-operator's, which the Vitess docs' manifests use too (planetscale/vitess-operator pkg/apis/planetscale/v2/labels.go).
 COMPONENT = "planetscale.com/component"
 CLUSTER = "planetscale.com/cluster"

@@ -65,15 +65,18 @@ def step_for(shard: str, tablet: Tablet, wanted: Wanted, owner: Owner | None, in
     return Step(tablet.alias, shard, tablet.type, action, reason, current, goal)
 
 
-def ordered(steps: Iterable[Step]) -> tuple[Step, ...]:
+def ordered(steps: Iterable[Step], primaries_at_the_end: bool = False) -> tuple[Step, ...]:
     """Shard by shard; in a shard what is in flight, then RDONLY, REPLICA, PRIMARY; then by alias.
+
+    primaries_at_the_end: after the replicas of all shards, for a roll that is to stop before its first reparent.
 
     One in flight that somebody made the primary meanwhile serves: it comes last like any, when there is one to hand over to.
     """
 
-    def key(step: Step) -> tuple[str, int, int, Alias]:
+    def key(step: Step) -> tuple[bool, str, int, int, Alias]:
         first = step.action == "finish" and step.type != TabletType.PRIMARY
-        return (step.shard, 0 if first else 1, ORDER.get(step.type, 0), step.alias)
+        late = primaries_at_the_end and step.type == TabletType.PRIMARY
+        return (late, step.shard, 0 if first else 1, ORDER.get(step.type, 0), step.alias)
 
     return tuple(sorted(steps, key=key))
 

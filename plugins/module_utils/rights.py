@@ -44,6 +44,7 @@ class Granted:
 # Verbs by resource. An exec and a port-forward are websockets: a GET, for which Kubernetes 1.35 asks for create as well
 # (kubernetes#134577).
 _OF_VTCTLD = {"pods": ("list",), "pods/exec": ("get", "create")}
+_OF_PAUSE = {"configmaps": ("get",)}
 _OF_CLAIMS = {"leases": ("get", "list", "create", "update")}
 _OF_TABLETS = {
     "pods": ("get", "list", "patch"),
@@ -68,7 +69,7 @@ def of_roll(
 
     by_exec: vtctldclient runs in vtctld's Pod.
     """
-    found = {*_in(namespace, _OF_CLAIMS), *_in("", _OF_NODES)}
+    found = {*_in(namespace, _OF_CLAIMS), *_in(namespace, _OF_PAUSE), *_in("", _OF_NODES)}
     if by_exec:
         found.update(_in(namespace, _OF_VTCTLD))
     for place in tablet_namespaces:

@@ -103,6 +103,7 @@ class Session:
             state=state or self.state,
             next_command=next_command or advice.look(gate, self.where),
             resume_command=advice.resume(self.step, self.manual, self.where),
+            headline=advice.HEADLINES.get(gate or "", ""),
         )
 
     @property
@@ -261,8 +262,9 @@ class Session:
             shard, tablet = self.read(work=True, canary=canary and self._may_write)
             pod = self.pod_of(tablet)
             owner = place = said = granted = None
+            reads: dict[str, Callable[[], Any]] = {"paused": self.cluster.paused}
             if pod is not None:
-                reads: dict[str, Callable[[], Any]] = {
+                reads |= {
                     "owner": partial(self.cluster.owner_of, pod),
                     "ground": partial(self.cluster.ground_for, pod),
                 }
@@ -271,13 +273,15 @@ class Session:
                     reads["said"] = partial(self.cluster.confirm_identity, tablet, tablet.pod)
                 if rights:
                     reads["granted"] = partial(self.cluster.rights_to_write, pod)
-                found = dict(zip(reads, in_parallel(list(reads.values())), strict=True))
+            found = dict(zip(reads, in_parallel(list(reads.values())), strict=True))
+            if pod is not None:
                 owner, said, granted = found["owner"], found.get("said"), found.get("granted")
                 place = self.cluster.place_on(found["ground"], pod, found["owner"])
             case = replace(
                 self.case(shard, owner, place),
                 backup_running=said is not None and said.backup_running,
                 rights=granted,
+                paused=found["paused"],
             )
             last[:] = [case]
             unacked += bool(shard.canary)

@@ -39,6 +39,10 @@ options:
     type: list
     elements: str
     default: []
+  hold_before_reparent:
+    description: Put the primaries after the replicas of all shards, for a roll that is to stop before its first reparent.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -75,6 +79,11 @@ plan:
       action: replace
       reason: commerce-x-80-7d9f, wanted revision commerce-x-80-6c4b
       predicted: []
+paused:
+  description: Why no roll may take a tablet now; empty where nobody paused them.
+  returned: success
+  type: str
+  sample: ""
 asked:
   description: The shards whose vtgates, mysqlds, nodes and volumes were asked as well, the first ones of the plan; of the others
     the plan knows what the lists of topology, Pods and owners say. Each step proves everything anew before it acts.

@@ -60,6 +60,12 @@ options:
     description: Seconds to wait for another reparent of the keyspace to end.
     type: float
     default: 120.0
+  hold_before_reparent:
+    description: >-
+      Stop instead of reparenting, as a failure that begins with C(held before reparent). All other gates are looked at first. For a
+      roll that is to go up to its point of no return.
+    type: bool
+    default: false
 seealso:
   - module: vtops.vitess.tablet_drain
 """

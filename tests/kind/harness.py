@@ -110,6 +110,16 @@ class Lab:
         texts = [item["metadata"]["annotations"].get("vtops.vitess/journal") or "{}" for item in items]
         return {alias: entry for text in texts for alias, entry in json.loads(text).items()}
 
+    # -- the pause switch
+
+    def pause(self, reason: str) -> None:
+        """As an operator does it."""
+        self.kubectl("create", "configmap", "vtops-pause", f"--from-literal=reason={reason}")
+
+    def unpause(self) -> None:
+        """Also where nobody paused it."""
+        self.kubectl("delete", "configmap", "vtops-pause", "--ignore-not-found")
+
     # -- the witness
 
     def begin_witness(self, out: Path) -> None:

@@ -19,6 +19,7 @@ RESOURCES = (
     "pods/portforward",
     "pods/proxy",
     "leases",
+    "configmaps",
     "persistentvolumeclaims",
     "statefulsets",
     "poddisruptionbudgets",

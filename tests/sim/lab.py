@@ -11,7 +11,9 @@ import os
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -97,6 +99,19 @@ class SimulatedLab(Lab):
             raise ValueError(f"the simulated lab has no kubectl {' '.join(arguments)}")
         selector = words[words.index("-l") + 1] if "-l" in words else ""
         return json.dumps({"items": self._list(RESOURCES.get(words[1], words[1]), selector)})
+
+    def pause(self, reason: str) -> None:
+        """As an operator does it."""
+        self.ask("POST", self._pauses, {"metadata": {"name": "vtops-pause"}, "data": {"reason": reason}})
+
+    def unpause(self) -> None:
+        """Also where nobody paused it."""
+        with suppress(urllib.error.HTTPError):
+            self.ask("DELETE", f"{self._pauses}/vtops-pause")
+
+    @property
+    def _pauses(self) -> str:
+        return f"/api/v1/namespaces/{self.facts['namespace']}/configmaps"
 
     def vtctldclient(self, *arguments: str) -> str:
         """Run vtctldclient in the simulated vtctld Pod."""

@@ -20,6 +20,7 @@ KINDS = {
     "statefulsets": ("apps/v1", "StatefulSet"),
     "leases": ("coordination.k8s.io/v1", "Lease"),
     "poddisruptionbudgets": ("policy/v1", "PodDisruptionBudget"),
+    "configmaps": ("v1", "ConfigMap"),
 }
 
 

@@ -159,6 +159,7 @@ class World:
         self.vtgates = [FakeVtgate("vtgate-0"), FakeVtgate("vtgate-1")]
         self.pods: dict[str, Json] = {}
         self.leases: dict[str, Json] = {}
+        self.config_maps: dict[str, Json] = {}
         self.claims: dict[str, Json] = {}
         self.stateful_sets: dict[str, Json] = {}
         self.nodes: dict[str, Json] = {name: a_node(name) for name in ("worker-1", "worker-2")}
@@ -517,6 +518,10 @@ class FakeKubernetes(KubernetesClient):
             (rf"GET {pod}/([\w.-]+):15000/proxy/livequeryz/\?format=json", self._live_queries),
             (rf"GET {lease}", lambda body: {"items": list(world.leases.values())}),
             (rf"GET {lease}/([\w.-]+)", lambda name, body: found(world.leases, name)),
+            (
+                r"GET /api/v1/namespaces/vitess/configmaps/([\w.-]+)",
+                lambda name, body: found(world.config_maps, name),
+            ),
             (rf"POST {lease}", self._create_lease),
             (rf"PUT {lease}/([\w.-]+)", self._replace_lease),
             (

@@ -134,6 +134,21 @@ def test_refuses_evidence_that_is_older_than_two_seconds_from_the_start_of_its_r
     assert is_red(gates.evidence_is_fresh, a_case(now=52.1), "over 2 s")
 
 
+# -- what an operator says
+
+
+@proves_red(gates.roll_is_not_paused)
+def test_a_roll_that_is_paused_takes_nothing() -> None:
+    assert is_green(gates.roll_is_not_paused, a_case())
+    assert is_red(gates.roll_is_not_paused, a_case(paused="a disk alarm"), "a disk alarm")
+
+
+@proves_red(gates.reparent_is_not_held)
+def test_a_reparent_that_is_held_is_not_done() -> None:
+    assert is_green(gates.reparent_is_not_held, a_case())
+    assert is_red(gates.reparent_is_not_held, a_case(held=True), "waits for your word")
+
+
 # -- one_tablet_of_shard_in_batch
 
 

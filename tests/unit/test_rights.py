@@ -76,7 +76,7 @@ def test_the_documented_bindings_give_both_roles_to_the_service_account() -> Non
 
 def test_each_namespace_needs_only_what_is_done_there() -> None:
     found = of_roll("control", ["data"], ["edge"], by_exec=True)
-    assert {r.resource for r in found if r.namespace == "control"} == {"pods", "pods/exec", "leases"}
+    assert {r.resource for r in found if r.namespace == "control"} == {"pods", "pods/exec", "leases", "configmaps"}
     assert {r.resource for r in found if r.namespace == "edge"} == {"pods", "pods/portforward", "pods/proxy"}
     assert Right("create", "pods/eviction", "data") in found
     assert not [r for r in found if r.resource == "pods/eviction" and r.namespace != "data"]

@@ -55,6 +55,7 @@ def argument_spec() -> dict[str, Any]:
         "wanted_since": {"type": "str"},
         "accept_drained": {"type": "list", "elements": "str", "default": []},
         "accept_no_route": {"type": "list", "elements": "str", "default": []},
+        "hold_before_reparent": {"type": "bool", "default": False},
     }
 
 
@@ -74,7 +75,7 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     whole: dict[str, tuple[plan.Step, ...]] = {}
     for step in steps.values():
         whole[step.shard] = (*whole.get(step.shard, ()), step)
-    order = plan.ordered(step for alias, step in steps.items() if alias in chosen)
+    order = plan.ordered((step for alias, step in steps.items() if alias in chosen), params["hold_before_reparent"])
     plan.check_primaries_last(order, whole)
     todo = frozenset(step.alias for step in order if step.action == "replace")
     coming = list(dict.fromkeys(_shard_of(fleet[step.alias]) for step in order if step.alias in todo))
@@ -85,6 +86,7 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     known = _as_listed(cluster, far, concerned.values(), clock)
     preflight = _Preflight(concerned, todo, params, cluster, clock)
     granted = cluster.rights_of_roll() if todo else None
+    paused = cluster.paused()
     looks = [partial(preflight.near, view, None if number else granted) for number, view in enumerate(views)]
     found = in_parallel(looks, SHARDS_AT_ONCE)
     problems = [problem for each in found for problem in each]
@@ -100,8 +102,12 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
         "asked": [f"{keyspace}/{shard}" for keyspace, shard in near],
         "order": [str(step.alias) for step in order],
         "left": sum(step.action != "skip" for step in order),
+        "paused": paused,
         "text": "\n".join(
-            f"{n:3d}. {s.alias} {s.shard} {s.type} {s.action}: {s.reason}" for n, s in enumerate(order, 1)
+            [
+                *(f"{n:3d}. {s.alias} {s.shard} {s.type} {s.action}: {s.reason}" for n, s in enumerate(order, 1)),
+                *([f"paused: {paused}"] if paused else []),
+            ]
         ),
     }
 

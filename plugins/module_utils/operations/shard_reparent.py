@@ -46,6 +46,7 @@ def argument_spec() -> dict[str, Any]:
         "wait_replicas_timeout": {"type": "float", "default": 3.0},
         "reparent_timeout": {"type": "float", "default": 6.5},
         "agree_timeout": {"type": "float", "default": 60.0},
+        "hold_before_reparent": {"type": "bool", "default": False},
         "keyspace_wait": {"type": "float", "default": 120.0, "no_log": False},
     }
 
@@ -193,7 +194,7 @@ def _choose(session: Session, case: gates.Case) -> Alias | None:
 def _of_reparent(session: Session, case: gates.Case, candidate: Alias | None) -> gates.Case:
     """The case with what only a reparent needs."""
     limit = session.params["wait_replicas_timeout"] + session.params["reparent_timeout"]
-    return replace(case, candidate=candidate, reparent_limit_s=limit)
+    return replace(case, candidate=candidate, reparent_limit_s=limit, held=session.params["hold_before_reparent"])
 
 
 def _wait_buffer_gap(session: Session, shard: Shard) -> None:

@@ -55,6 +55,10 @@ def _tablet(alias: Any, **changes: Any) -> Callable[[World], None]:
     return _set(lambda world: world.tablet(alias), **changes)
 
 
+def _paused(world: World) -> None:
+    world.config_maps["vtops-pause"] = {"metadata": {"name": "vtops-pause"}, "data": {"reason": "a disk alarm"}}
+
+
 def _slow(world: World) -> None:
     world.before("GetTablets", lambda: world.clock.pass_(2.5), times=99)
 
@@ -196,10 +200,13 @@ RIGHTS = (
     ),
 )
 
+PAUSE = (Fault("roll_is_not_paused", "an operator paused it", "a disk alarm (ConfigMap vtops-pause", _paused),)
+
 DRAIN_FAULTS = (
     *ANY_ACT,
     *OWNER,
     *RIGHTS,
+    *PAUSE,
     Fault("no_backup_or_restore", "it is backed up", "is BACKUP", _tablet(REPLICA, type="BACKUP")),
     Fault("no_backup_or_restore", "it serves beside its backup", "while it serves", _tablet(REPLICA, backs_up=True)),
     Fault("no_cut_over_under_way", "an OnlineDDL swaps its tables", "0f3c running, at its cut-over", _cutting_over),
@@ -281,6 +288,13 @@ REPARENT_FAULTS = (
     *ANY_ACT,
     *OWNER,
     *RIGHTS,
+    *PAUSE,
+    Fault(
+        "reparent_is_not_held",
+        "this roll stops before it",
+        "waits for your word",
+        params={"hold_before_reparent": True},
+    ),
     Fault(
         "no_backup_or_restore",
         "a sibling restores",
