@@ -65,6 +65,8 @@ MUTANTS = (
     _without_gate("candidate_is_fit", "candidate_is_fit"),
     _without_gate("buffering_covers_reparent", "buffering_covers_reparent"),
     _without_gate("no_migration_running", "no_migration_running"),
+    _without_gate("roll_is_not_paused", "paused or pause", "test_stops.py"),
+    _without_gate("reparent_is_not_held", "held_roll", "test_stops.py"),
     Mutant(
         "the eviction carries uid and resourceVersion",
         f"{UTILS}/clients/kubernetes.py",
@@ -108,7 +110,7 @@ MUTANTS = (
     Mutant(
         "the wait for the buffer's gap",
         f"{UTILS}/operations/shard_reparent.py",
-        "        _wait_buffer_gap(session, shard)\n",
+        "        _wait_buffer_gap(session, case.shard)\n",
         "        pass\n",
         "test_roll.py",
         "buffers_gap",
