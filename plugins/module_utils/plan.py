@@ -24,7 +24,10 @@ ORDER = {
 
 @dataclass(frozen=True)
 class Step:
-    """One tablet's place in a roll. action: replace, skip or finish (bring back what an earlier run took)."""
+    """One tablet's place in a roll. action: replace, skip or finish (bring back what an earlier run took).
+
+    current, wanted: images. current_revision: empty where there is no Pod. wanted_revision: the owner's.
+    """
 
     alias: Alias
     shard: str
@@ -33,6 +36,8 @@ class Step:
     reason: str
     current: str = ""
     wanted: str = ""
+    current_revision: str = ""
+    wanted_revision: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For a module's result."""
@@ -44,6 +49,7 @@ class Step:
             "reason": self.reason,
             "current": self.current,
             "wanted": self.wanted,
+            "wanted_revision": self.wanted_revision,
         }
 
 
@@ -62,7 +68,8 @@ def step_for(shard: str, tablet: Tablet, wanted: Wanted, owner: Owner | None, in
     else:
         have = tablet.pod.revision if tablet.pod else "no Pod"
         action, reason = "replace", f"{have}, wanted {wanted}"
-    return Step(tablet.alias, shard, tablet.type, action, reason, current, goal)
+    revisions = tablet.pod.revision if tablet.pod else "", owner.update_revision if owner else ""
+    return Step(tablet.alias, shard, tablet.type, action, reason, current, goal, *revisions)
 
 
 def ordered(steps: Iterable[Step], primaries_at_the_end: bool = False) -> tuple[Step, ...]:

@@ -39,6 +39,13 @@ options:
     type: list
     elements: str
     default: []
+  plan:
+    description:
+      - The RV(document) of an earlier plan. The roll is then that plan, in its order.
+      - Refused, naming each difference, where the world has moved since - a tablet is gone, what an owner wants or a tablet runs is
+        another, one was made primary that comes before others of its shard, an option or the selection is another - and where the
+        document was edited. What the plan itself leads to is no difference, so a roll that was stopped goes on with the same plan.
+    type: dict
   hold_before_reparent:
     description: Put the primaries after the replicas of all shards, for a roll that is to stop before its first reparent.
     type: bool
@@ -51,6 +58,21 @@ EXAMPLES = r"""
     namespace: vitess
     tablets: "{{ groups['vitess_tablets'] }}"
   register: roll
+  run_once: true
+
+- name: Keep it, to be approved
+  ansible.builtin.copy:
+    content: "{{ roll.document | to_nice_json }}"
+    dest: plan.json
+    mode: "0644"
+  delegate_to: localhost
+  run_once: true
+
+- name: Refuse what is not that plan any more
+  vtops.vitess.roll_plan:
+    namespace: vitess
+    tablets: "{{ groups['vitess_tablets'] }}"
+    plan: "{{ lookup('ansible.builtin.file', 'plan.json') }}"
   run_once: true
 
 - name: Show it
@@ -79,6 +101,21 @@ plan:
       action: replace
       reason: commerce-x-80-7d9f, wanted revision commerce-x-80-6c4b
       predicted: []
+document:
+  description: What can be approved and given as O(plan) - format, deciding options, each tablet in order with what it runs and what is
+    wanted, and their SHA-256. Lag, times and types are not in it.
+  returned: success
+  type: dict
+  sample:
+    format: 1
+    options: {accept_drained: [], accept_no_route: [], wanted_since: ""}
+    tablets:
+      - tablet: zone1-0000000102
+        shard: commerce/-80
+        action: replace
+        current: {revision: commerce-x-80-7d9f, image: "vitess/lite:v23.0.3"}
+        wanted: {revision: commerce-x-80-6c4b, image: "vitess/lite:v24.0.2"}
+    hash: 3a7bd3e2360a3d29eea436fcfb7e44c735d117c42d1c1835420b6b9942dd4f1b
 paused:
   description: Why no roll may take a tablet now; empty where nobody paused them.
   returned: success

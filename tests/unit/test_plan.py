@@ -96,6 +96,7 @@ def test_a_step_in_a_result_names_tablet_shard_type_and_action() -> None:
         "reason": "",
         "current": "",
         "wanted": "",
+        "wanted_revision": "",
     }
 
 

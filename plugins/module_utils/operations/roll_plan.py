@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .. import gates, plan
+from .. import gates, plan, plan_document
 from ..arguments import cluster_spec
 from ..cluster import Cluster, in_parallel, of_tablets
 from ..durability import POLICIES
@@ -42,6 +42,8 @@ NEAR_SHARD_PREFLIGHT: tuple[gates.Gate, ...] = (
     gates.shard_has_healthy_primary,
     *SHARD_PREFLIGHT,
 )
+# The options that a plan is approved with.
+DECIDING = ("wanted_since", "accept_drained", "accept_no_route")
 SHARDS_ASKED, SHARDS_AT_ONCE = 16, 8
 PROBLEMS_NAMED = 20
 ROWS_WORTH_A_QUESTION = 100
@@ -56,6 +58,7 @@ def argument_spec() -> dict[str, Any]:
         "accept_drained": {"type": "list", "elements": "str", "default": []},
         "accept_no_route": {"type": "list", "elements": "str", "default": []},
         "hold_before_reparent": {"type": "bool", "default": False},
+        "plan": {"type": "dict"},
     }
 
 
@@ -64,18 +67,31 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     if not params["tablets"]:
         raise plan.Unfit("the selection is empty: no host of the play is a tablet (check --limit and the inventory)")
     chosen = aliases(params["tablets"])
+    approved = params["plan"]
+    if approved is not None:
+        chosen = _of_plan(approved, chosen)
     since = Wanted.created_after(params["wanted_since"], clock.time()) if params["wanted_since"] else None
     fleet = {member.alias: member for member in read_fleet(cluster)}
     unknown = sorted(chosen - set(fleet))
-    if unknown:
+    if unknown and approved is None:
         raise plan.Unfit(f"the topology has no tablet {', '.join(map(str, unknown))}")
+    chosen &= set(fleet)
     shards = {_shard_of(fleet[alias]) for alias in chosen}
     concerned = {alias: member for alias, member in fleet.items() if _shard_of(member) in shards}
     steps = {alias: _step(member, since) for alias, member in concerned.items()}
     whole: dict[str, tuple[plan.Step, ...]] = {}
     for step in steps.values():
         whole[step.shard] = (*whole.get(step.shard, ()), step)
-    order = plan.ordered((step for alias, step in steps.items() if alias in chosen), params["hold_before_reparent"])
+    options = {name: params[name] for name in DECIDING}
+    if approved is None:
+        order = plan.ordered((step for alias, step in steps.items() if alias in chosen), params["hold_before_reparent"])
+    else:
+        moved = plan_document.differences(approved, steps, options)
+        if moved:
+            raise plan.Unfit(
+                f"the world has moved since the plan was made: {_in_short(moved)}: {plan_document.NEW_PLAN}"
+            )
+        order = tuple(steps[alias] for alias in plan_document.tablets_of(approved))
     plan.check_primaries_last(order, whole)
     todo = frozenset(step.alias for step in order if step.action == "replace")
     coming = list(dict.fromkeys(_shard_of(fleet[step.alias]) for step in order if step.alias in todo))
@@ -95,14 +111,12 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
         raise plan.Unfit(_in_short(problems))
     return {
         "changed": False,
-        "plan": [
-            {**step.as_dict(), "wanted_revision": _revision(concerned[step.alias]), "predicted": before}
-            for step, before in zip(order, _before(order), strict=True)
-        ],
+        "plan": [{**step.as_dict(), "predicted": before} for step, before in zip(order, _before(order), strict=True)],
         "asked": [f"{keyspace}/{shard}" for keyspace, shard in near],
         "order": [str(step.alias) for step in order],
         "left": sum(step.action != "skip" for step in order),
         "paused": paused,
+        "document": approved or plan_document.document(order, options),
         "text": "\n".join(
             [
                 *(f"{n:3d}. {s.alias} {s.shard} {s.type} {s.action}: {s.reason}" for n, s in enumerate(order, 1)),
@@ -110,6 +124,15 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
             ]
         ),
     }
+
+
+def _of_plan(approved: plan_document.Document, chosen: frozenset[Alias]) -> frozenset[Alias]:
+    """The approved plan's tablets. Raises Unfit where the selection leaves one of them out: half a plan is another plan."""
+    mine = frozenset(plan_document.tablets_of(approved))
+    missing = sorted(mine - chosen)
+    if missing:
+        raise plan.Unfit(f"the selection leaves out what the plan has: {', '.join(map(str, missing))} (check --limit)")
+    return mine
 
 
 def _shard_of(member: Member) -> tuple[str, str]:

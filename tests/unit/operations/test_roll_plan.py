@@ -255,3 +255,59 @@ def test_the_text_numbers_the_steps(world: World) -> None:
     assert run(world)["text"].splitlines()[2] == (
         "  3. zone1-0000000101 commerce/-80 PRIMARY replace: old, wanted revision new"
     )
+
+
+# -- a plan that was approved
+
+
+def test_an_approved_plan_is_done_in_its_order_and_handed_back(world: World) -> None:
+    document = run(world)["document"]
+    result = run(world, plan=document)
+    assert (result["order"], result["document"]) == ([str(REPLICA), str(SIBLING), str(PRIMARY)], document)
+
+
+def test_a_stopped_roll_goes_on_with_the_same_plan(world: World) -> None:
+    document = run(world)["document"]
+    world.pods[world.tablet(REPLICA).pod]["metadata"]["labels"][labels.REVISION] = "new"
+    world.run("tablet_drain", SIBLING)
+    world.calls.clear()
+    assert [action for _tablet, action in actions(run(world, plan=document))] == ["skip", "finish", "replace"]
+
+
+def test_a_plan_whose_owner_wants_another_spec_now_is_refused(world: World) -> None:
+    document = run(world)["document"]
+    for owner in world.stateful_sets.values():
+        owner["status"]["updateRevision"] = "newer"
+    with pytest.raises(Unfit, match=r"the world has moved .* the plan wants new .* its owner's spec says newer"):
+        run(world, plan=document)
+
+
+def test_a_selection_that_leaves_a_tablet_of_the_plan_out_is_refused(world: World) -> None:
+    document = run(world)["document"]
+    with pytest.raises(Unfit, match="leaves out what the plan has: zone1-0000000101"):
+        run(world, [str(REPLICA), str(SIBLING)], plan=document)
+
+
+def test_a_plan_that_was_made_with_other_options_is_refused(world: World) -> None:
+    document = run(world)["document"]
+    with pytest.raises(Unfit, match="option accept_no_route"):
+        run(world, plan=document, accept_no_route=[str(REPLICA)])
+
+
+def test_what_is_no_plan_is_refused(world: World) -> None:
+    with pytest.raises(Unfit, match="format None"):
+        run(world, plan={"a": "b"})
+
+
+def test_a_roll_that_is_to_stop_before_its_reparents_does_all_replicas_first(world: World) -> None:
+    world.add_shard("80-", *(Alias("zone1", uid) for uid in (201, 202, 203)))
+    every = [*ALL, *(f"zone1-{uid}" for uid in (201, 202, 203))]
+    types = [step["type"] for step in run(world, every, hold_before_reparent=True)["plan"]]
+    assert types == ["REPLICA"] * 4 + ["PRIMARY"] * 2
+
+
+def test_a_pause_is_shown_and_hinders_no_plan(world: World) -> None:
+    world.config_maps["vtops-pause"] = {"metadata": {"name": "vtops-pause"}, "data": {"reason": "a disk alarm"}}
+    result = run(world)
+    assert result["paused"].startswith("a disk alarm")
+    assert result["text"].splitlines()[-1].startswith("paused: a disk alarm")

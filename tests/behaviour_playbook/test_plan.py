@@ -1,0 +1,82 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A plan is written, approved and done exactly, in real ansible-playbook runs on the simulated fleet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.vtops.vitess.tests.sim.lab import SimulatedLab
+
+PLAN, ROLL = "vtops.vitess.plan", "vtops.vitess.rolling_upgrade"
+OLD, NEW, NEWER = "23.0.3", "24.0.2", "24.0.3"
+SHARD = "vitess_shard_commerce_x_80"
+
+
+@pytest.fixture
+def lab() -> Iterator[SimulatedLab]:
+    """At the old version, its specs at the new one."""
+    with SimulatedLab() as simulated:
+        simulated.command("fleet", "--tablets", OLD)
+        simulated.command("fleet", "--tablets", NEW, "--spec-only")
+        yield simulated
+
+
+def _acts(lab: SimulatedLab) -> list[str]:
+    acts: list[str] = lab.ask("GET", "/simulation/acts")
+    return acts
+
+
+def test_an_approved_plan_is_done_exactly_or_not_at_all(lab: SimulatedLab, tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    planned = lab.play(PLAN, "--limit", SHARD, "-e", f"rolling_upgrade_plan_file={file}", name="plan")
+    assert planned.returncode == 0, planned.text[-3000:]
+    document = json.loads(file.read_text())
+    assert f"{file}: {document['hash']}" in planned.text
+    assert [entry["action"] for entry in document["tablets"]] == ["replace"] * 3
+    assert _acts(lab) == []
+
+    by_plan = ("-e", f"rolling_upgrade_plan={file}")
+    first = document["tablets"][0]["tablet"]
+    half = lab.play(ROLL, "--limit", first, *by_plan, name="half")
+    assert half.returncode == 2
+    assert "the selection leaves out what the plan has" in half.text
+
+    lab.command("fleet", "--tablets", NEWER, "--spec-only")
+    moved = lab.play(ROLL, *by_plan, name="moved")
+    assert moved.returncode == 2
+    assert "the world has moved since the plan was made" in moved.text
+    assert "its owner's spec says" in moved.text
+    assert _acts(lab) == []
+
+    lab.command("fleet", "--tablets", NEW, "--spec-only")
+    done = lab.play(ROLL, *by_plan, name="by-plan", timeout_s=600)
+    assert done.returncode == 0, done.text[-3000:]
+    evicted = [act for act in _acts(lab) if act.startswith("Evict")]
+    assert len(evicted) == 3
+    again = lab.play(ROLL, *by_plan, name="by-plan-again", timeout_s=600)
+    assert (again.returncode, again.changed) == (0, 0), again.text[-3000:]
+
+
+def test_the_plan_itself_does_in_place_of_a_file_and_an_edited_one_does_not(lab: SimulatedLab, tmp_path: Path) -> None:
+    """As an AWX workflow hands it on, as a variable."""
+    file = tmp_path / "plan.json"
+    assert lab.play(PLAN, "--limit", SHARD, "-e", f"rolling_upgrade_plan_file={file}", name="plan").returncode == 0
+    document = json.loads(file.read_text())
+    checked = lab.play(ROLL, "--check", "-e", json.dumps({"rolling_upgrade_plan": document}), name="plan-check")
+    assert checked.returncode == 0, checked.text[-3000:]
+    assert all(entry["tablet"] in checked.text for entry in document["tablets"])
+    document["tablets"].reverse()
+    edited = lab.play(ROLL, "-e", json.dumps({"rolling_upgrade_plan": document}), name="plan-edited")
+    assert edited.returncode == 2
+    assert "the plan was edited" in edited.text
+    file.write_text("not a plan")
+    broken = lab.play(ROLL, "-e", f"rolling_upgrade_plan={file}", name="plan-broken")
+    assert broken.returncode == 2
+    assert _acts(lab) == []

@@ -1,0 +1,145 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A plan that was approved: what its hash covers, and what has moved since."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias, TabletType
+from ansible_collections.vtops.vitess.plugins.module_utils.plan import Step, Unfit
+from ansible_collections.vtops.vitess.plugins.module_utils.plan_document import (
+    differences,
+    document,
+    hash_of,
+    tablets_of,
+)
+
+OPTIONS = {"wanted_since": None, "accept_drained": [], "accept_no_route": ["zone1-0000000104"]}
+OLD, NEW = "vitess/lite:v23.0.3", "vitess/lite:v24.0.2"
+
+
+def step(uid: int, kind: TabletType = TabletType.REPLICA, **given: Any) -> Step:
+    whole: dict[str, Any] = {
+        "action": "replace",
+        "reason": "old, wanted new",
+        "current": OLD,
+        "wanted": NEW,
+        "current_revision": "old",
+        "wanted_revision": "new",
+        **given,
+    }
+    return Step(Alias("zone1", uid), "commerce/-80", kind, **whole)
+
+
+STEPS = (step(102), step(103), step(101, TabletType.PRIMARY))
+
+
+def now(*changed: Step) -> dict[Alias, Step]:
+    return {s.alias: s for s in (*STEPS, *changed)}
+
+
+def approved() -> dict[str, Any]:
+    """As it comes back from a file."""
+    found: dict[str, Any] = json.loads(json.dumps(document(STEPS, OPTIONS)))
+    return found
+
+
+def test_what_was_approved_can_be_done() -> None:
+    assert tablets_of(approved()) == [s.alias for s in STEPS]
+    assert differences(approved(), now(), OPTIONS) == []
+
+
+def test_the_plans_own_outcome_is_no_difference() -> None:
+    done = step(102, action="skip", current=NEW, current_revision="new")
+    flying = step(103, action="finish", current=NEW, current_revision="new")
+    assert differences(approved(), now(done, flying), OPTIONS) == []
+
+
+def test_the_hash_does_not_cover_what_changes_by_itself() -> None:
+    others = [replace(s, reason="another", type=TabletType.REPLICA) for s in STEPS]
+    assert document(others, OPTIONS)["hash"] == approved()["hash"]
+
+
+@given(st.sampled_from(["current", "wanted", "current_revision", "wanted_revision", "shard"]), st.integers(0, 2))
+def test_the_hash_covers_what_is_done(name: str, number: int) -> None:
+    changed = [replace(s, **{name: "other"}) if n == number else s for n, s in enumerate(STEPS)]
+    assert document(changed, OPTIONS)["hash"] != approved()["hash"]
+
+
+@given(st.permutations(STEPS))
+def test_the_hash_covers_the_order(order: list[Step]) -> None:
+    assert (document(order, OPTIONS)["hash"] == approved()["hash"]) == (tuple(order) == STEPS)
+
+
+def test_the_hash_covers_what_was_accepted_in_whatever_order() -> None:
+    two = {**OPTIONS, "accept_no_route": ["b", "a"]}
+    assert document(STEPS, two)["hash"] == document(STEPS, {**two, "accept_no_route": ["a", "b"]})["hash"]
+    assert document(STEPS, two)["hash"] != approved()["hash"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        (step(102, wanted_revision="newer"), "the plan wants new (vitess/lite:v24.0.2), its owner's spec says newer"),
+        (step(102, wanted="vitess/lite:v24.0.3"), "its owner's spec says new (vitess/lite:v24.0.3) now"),
+        (step(103, current_revision="between"), "it runs between (vitess/lite:v23.0.3), which is neither"),
+        (replace(step(103), shard="commerce/80-"), "the plan has it in commerce/-80, it is in commerce/80- now"),
+        (step(102, TabletType.PRIMARY), "it is the primary of commerce/-80 now, and the plan takes it before"),
+    ],
+)
+def test_each_difference_is_named(changed: Step, reason: str) -> None:
+    (found,) = differences(approved(), now(changed), OPTIONS)
+    assert found.startswith(f"{changed.alias}: ")
+    assert reason in found
+
+
+def test_a_failover_to_one_that_is_done_is_no_difference() -> None:
+    promoted = step(102, TabletType.PRIMARY, action="skip", current=NEW, current_revision="new")
+    assert differences(approved(), now(promoted, step(101)), OPTIONS) == []
+
+
+def test_a_lost_pod_is_the_rolls_own_business() -> None:
+    assert differences(approved(), now(step(102, current="", current_revision="")), OPTIONS) == []
+
+
+def test_a_tablet_that_is_gone_and_an_option_that_is_another_are_named() -> None:
+    left = {alias: s for alias, s in now().items() if alias.uid != 103}
+    assert differences(approved(), left, {**OPTIONS, "accept_drained": ["x"]}) == [
+        "option accept_drained: the plan has [], this run ['x']",
+        "zone1-0000000103: it is gone",
+    ]
+
+
+def test_an_edited_plan_is_refused() -> None:
+    edited = approved()
+    edited["tablets"].pop()
+    with pytest.raises(Unfit, match="was edited"):
+        tablets_of(edited)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({}, "format None"),
+        ({"format": 2}, "format 2"),
+        ({"format": 1, "tablets": "all"}, "names no tablets"),
+        ({"format": 1, "tablets": [{"tablet": "zone1-101"}]}, "names no tablets"),
+    ],
+)
+def test_what_is_no_plan_is_refused(content: dict[str, Any], reason: str) -> None:
+    with pytest.raises(Unfit, match=reason):
+        tablets_of({**content, "hash": hash_of(content)})
+
+
+def test_a_plan_that_names_a_tablet_twice_is_refused() -> None:
+    with pytest.raises(Unfit, match="twice"):
+        tablets_of(document([*STEPS, STEPS[0]], OPTIONS))
