@@ -26,7 +26,7 @@ from .owners import Owner, stateful_set_refusal, unsupported
 from .place import Ground, Node, Place, Resources, Term
 from .rights import Granted, Right, Rule
 from .timestamps import parse_timestamp
-from .topology import Member, member_of, refuse_strangers
+from .topology import Component, component_of, refuse_strangers
 from .waiting import Clock
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class Cluster:
         scope: Scope,
         login: Login,
         clock: Clock,
-        member: Member | None = None,
+        member: Component | None = None,
     ) -> None:
         """member: the vtctld that is asked, where it is known; every vtgate must be of its Vitess cluster."""
         self.kube = kube
@@ -165,7 +165,7 @@ class Cluster:
                     pod = parse_pod(item)
                     if pod.phase in ("Succeeded", "Failed"):
                         continue
-                    members.append(member_of(item))
+                    members.append(component_of(item))
                     endpoints.append(
                         Endpoint(
                             name=pod.name if len(namespaces) == 1 else f"{namespace}/{pod.name}",
@@ -473,18 +473,18 @@ class VtctldPod(NamedTuple):
 
     name: str
     container: str
-    member: Member
+    member: Component
 
 
 def find_vtctld(kube: KubernetesClient, namespace: str, selector: str) -> VtctldPod:
     """A Ready vtctld. Raises Unreachable where there is none, EdgeError where those found are of two Vitess clusters."""
     items = [item for item in kube.pods(namespace, selector) if parse_pod(item).phase not in ("Succeeded", "Failed")]
-    refuse_strangers([member_of(item) for item in items], "vtctld_selector")
+    refuse_strangers([component_of(item) for item in items], "vtctld_selector")
     for item in items:
         pod = parse_pod(item)
         if pod.ready and not pod.terminating:
             containers = [str(c["name"]) for c in item["spec"]["containers"]]
-            return VtctldPod(pod.name, "vtctld" if "vtctld" in containers else containers[0], member_of(item))
+            return VtctldPod(pod.name, "vtctld" if "vtctld" in containers else containers[0], component_of(item))
     raise Unreachable(f"namespace {namespace} has no Ready vtctld Pod ({selector})")
 
 

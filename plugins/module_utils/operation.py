@@ -79,7 +79,9 @@ def _executed(
             ),
             session,
         )
-    except (plan.Unfit, ValueError) as error:
+    except plan.Unfit as error:
+        return failed(StepFailure(subject, name, str(error), next_command=error.next_command), session)
+    except ValueError as error:
         return failed(StepFailure(subject, name, str(error), next_command="correct it and run the same again"), session)
     finally:
         if cluster is not None:

@@ -54,7 +54,11 @@ class Step:
 
 
 class Unfit(Exception):
-    """A selection that cannot be rolled; the text names the tablets and what to change."""
+    """A selection that cannot be rolled; the text names the tablets and what to change, next_command what to run then."""
+
+    def __init__(self, text: str, next_command: str = "correct it and run the same again") -> None:
+        super().__init__(text)
+        self.next_command = next_command
 
 
 def step_for(shard: str, tablet: Tablet, wanted: Wanted, owner: Owner | None, in_flight: bool) -> Step:

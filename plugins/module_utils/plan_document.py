@@ -15,7 +15,7 @@ from .fleet import Alias, TabletType
 from .plan import Step, Unfit
 
 FORMAT = 1
-NEW_PLAN = "make a new plan"
+NEW_PLAN = "make a new plan: vtops.vitess.plan"
 KEYS = {"tablet", "shard", "action", "current", "wanted"}
 Document = dict[str, Any]
 
@@ -57,18 +57,19 @@ def tablets_of(approved: Document) -> list[Alias]:
     tablets = approved.get("tablets")
     if approved.get("format") != FORMAT:
         raise Unfit(
-            f"the plan has format {approved.get('format')!r}, this version of the collection reads {FORMAT}: {NEW_PLAN}"
+            f"the plan has format {approved.get('format')!r}, this version of the collection reads {FORMAT}",
+            NEW_PLAN,
         )
     if not isinstance(tablets, list) or not tablets or not all(_is_whole(entry) for entry in tablets):
-        raise Unfit(f"the plan names no tablets, or not as a plan does: {NEW_PLAN}")
+        raise Unfit("the plan names no tablets, or not as a plan does", NEW_PLAN)
     if approved.get("hash") != hash_of(approved):
-        raise Unfit(f"the plan was edited: its hash is not its content's: {NEW_PLAN}")
+        raise Unfit("the plan was edited: its hash is not its content's", NEW_PLAN)
     try:
         aliases = [Alias.parse(entry["tablet"]) for entry in tablets]
     except ValueError as error:
-        raise Unfit(f"the plan: {error}") from error
+        raise Unfit(f"the plan: {error}", NEW_PLAN) from error
     if len(set(aliases)) != len(aliases):
-        raise Unfit(f"the plan names a tablet twice: {NEW_PLAN}")
+        raise Unfit("the plan names a tablet twice", NEW_PLAN)
     return aliases
 
 

@@ -43,14 +43,14 @@ class Topology:
 
 
 @dataclass(frozen=True)
-class Member:
+class Component:
     """A program of a Vitess cluster, by its Pod's name."""
 
     name: str
     topology: Topology
 
 
-def member_of(item: dict[str, Any]) -> Member:
+def component_of(item: dict[str, Any]) -> Component:
     """From a Pod (core/v1) of vtctld or vtgate."""
     meta = item["metadata"]
     topology = Topology(cluster=str((meta.get("labels") or {}).get(labels.CLUSTER) or ""))
@@ -64,10 +64,10 @@ def member_of(item: dict[str, Any]) -> Member:
             hosts = frozenset(_full(host.strip(), namespace) for host in servers.split(",") if host.strip())
             topology = Topology(root.rstrip("/"), hosts, topology.cluster)
             break
-    return Member(str(meta["name"]), topology)
+    return Component(str(meta["name"]), topology)
 
 
-def refuse_strangers(members: Sequence[Member], option: str) -> None:
+def refuse_strangers(members: Sequence[Component], option: str) -> None:
     """Raises EdgeError naming two that belong to two Vitess clusters, and the option that narrows to one."""
     seen: dict[Topology, str] = {}
     for member in members:

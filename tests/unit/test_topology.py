@@ -12,9 +12,9 @@ from ansible_collections.vtops.vitess.plugins.module_utils import labels
 from ansible_collections.vtops.vitess.plugins.module_utils.cluster import find_vtctld
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import EdgeError
 from ansible_collections.vtops.vitess.plugins.module_utils.topology import (
-    Member,
+    Component,
     Topology,
-    member_of,
+    component_of,
     refuse_strangers,
 )
 from ansible_collections.vtops.vitess.tests.unit.factories import REPLICA
@@ -64,7 +64,7 @@ def flags(root: str = "/vitess/global", servers: str = "etcd:2379") -> list[str]
     ],
 )
 def test_the_topology_is_read_from_command_lines_and_shell_scripts(container: dict[str, Any]) -> None:
-    assert member_of(pod(**container)) == Member("p", MINE)
+    assert component_of(pod(**container)) == Component("p", MINE)
 
 
 @pytest.mark.parametrize(
@@ -77,14 +77,14 @@ def test_the_topology_is_read_from_command_lines_and_shell_scripts(container: di
     ],
 )
 def test_what_a_spec_does_not_tell_is_left_to_the_operators_label(container: dict[str, Any]) -> None:
-    assert member_of(pod(cluster="one", **container)).topology == Topology(cluster="one")
+    assert component_of(pod(cluster="one", **container)).topology == Topology(cluster="one")
 
 
 @pytest.mark.parametrize("servers", ["etcd.vitess:2379", "etcd.vitess.svc:2379", "etcd.vitess.svc.cluster.local:2379"])
 def test_a_service_has_one_name_in_all_namespaces(servers: str) -> None:
-    elsewhere = member_of(pod(namespace="gates", args=flags(servers=servers)))
+    elsewhere = component_of(pod(namespace="gates", args=flags(servers=servers)))
     assert not elsewhere.topology.differs_from(MINE)
-    assert member_of(pod(namespace="gates", args=flags())).topology.differs_from(MINE)
+    assert component_of(pod(namespace="gates", args=flags())).topology.differs_from(MINE)
 
 
 @pytest.mark.parametrize(
@@ -109,14 +109,16 @@ def test_two_topologies_are_two_where_a_flag_says_so_and_else_by_the_label(other
 
 def test_one_that_does_not_tell_hides_no_two_that_differ() -> None:
     with pytest.raises(EdgeError, match="a and b are of two"):
-        refuse_strangers([Member("x", Topology()), Member("a", MINE), Member("b", Topology("/b"))], "vtgate_selector")
+        refuse_strangers(
+            [Component("x", Topology()), Component("a", MINE), Component("b", Topology("/b"))], "vtgate_selector"
+        )
 
 
 def test_the_refusal_names_both_and_the_option_in_one_line() -> None:
     members = [
-        Member("vtctld-0", MINE),
-        Member("vtctld-1", MINE),
-        Member("b-vtctld-0", Topology("/vitess/b", MINE.servers)),
+        Component("vtctld-0", MINE),
+        Component("vtctld-1", MINE),
+        Component("b-vtctld-0", Topology("/vitess/b", MINE.servers)),
     ]
     refuse_strangers(members[:2], "vtctld_selector")
     with pytest.raises(
@@ -159,7 +161,7 @@ def test_vtgates_that_are_all_of_another_cluster_than_vtctld_are_refused() -> No
     programs(world, ("vtgate-0", "vtgate", "/vitess/b"), ("vtgate-1", "vtgate", "/vitess/b"))
     cluster = world.cluster()
     assert len(cluster.vtgates()) == 2
-    cluster._member = Member("vtctld-0", Topology("/vitess/a"))
+    cluster._member = Component("vtctld-0", Topology("/vitess/a"))
     with pytest.raises(EdgeError, match=r"vtctld-0 and vtgate-0 .* narrow vtgate_selector"):
         cluster.vtgates()
 

@@ -88,9 +88,7 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     else:
         moved = plan_document.differences(approved, steps, options)
         if moved:
-            raise plan.Unfit(
-                f"the world has moved since the plan was made: {_in_short(moved)}: {plan_document.NEW_PLAN}"
-            )
+            raise plan.Unfit(f"the world has moved since the plan was made: {_in_short(moved)}", plan_document.NEW_PLAN)
         order = tuple(steps[alias] for alias in plan_document.tablets_of(approved))
     plan.check_primaries_last(order, whole)
     todo = frozenset(step.alias for step in order if step.action == "replace")
