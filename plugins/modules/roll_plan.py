@@ -39,6 +39,14 @@ options:
     type: list
     elements: str
     default: []
+  wait_replicas_timeout:
+    description: As the roll will have it for M(vtops.vitess.shard_reparent); a vtgate that does not buffer for so long is refused.
+    type: float
+    default: 3.0
+  reparent_timeout:
+    description: See O(wait_replicas_timeout).
+    type: float
+    default: 6.5
   plan:
     description:
       - The RV(document) of an earlier plan. The roll is then that plan, in its order.
@@ -116,6 +124,13 @@ document:
         current: {revision: commerce-x-80-7d9f, image: "vitess/lite:v23.0.3"}
         wanted: {revision: commerce-x-80-6c4b, image: "vitess/lite:v24.0.2"}
     hash: 3a7bd3e2360a3d29eea436fcfb7e44c735d117c42d1c1835420b6b9942dd4f1b
+notes:
+  description: What forbids nothing, and costs time or a choice - how long vtgates take to find a tablet at a new address, tablets that will
+    serve before they have caught up, which step is the point of no return. They are in RV(text) too.
+  returned: success
+  type: list
+  elements: str
+  sample: ["point of no return: step 3, the reparent away from zone1-0000000101; hold_before_reparent stops before it, with everything else done"]
 paused:
   description: Why no roll may take a tablet now; empty where nobody paused them.
   returned: success

@@ -15,7 +15,12 @@ from ansible_collections.vtops.vitess.plugins.module_utils.operations import rol
 
 PAGE = Path(__file__).parents[2] / "docs/gates.md"
 STEPS: dict[str, tuple[gates.Gate, ...]] = {
-    "plan": (*roll_plan.FLEET_PREFLIGHT, *roll_plan.NEAR_PREFLIGHT, *roll_plan.NEAR_SHARD_PREFLIGHT),
+    "plan": (
+        *roll_plan.FLEET_PREFLIGHT,
+        *roll_plan.NEAR_PREFLIGHT,
+        *roll_plan.NEAR_SHARD_PREFLIGHT,
+        *roll_plan.NEAR_PRIMARY_PREFLIGHT,
+    ),
     "reparent": gates.REPARENT,
     "drain": gates.DRAIN,
     "replace": gates.REPLACE,

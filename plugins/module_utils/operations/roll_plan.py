@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .. import gates, plan, plan_document
+from .. import gates, plan, plan_document, readiness
 from ..arguments import cluster_spec
 from ..cluster import Cluster, in_parallel, of_tablets
 from ..durability import POLICIES
@@ -42,6 +42,8 @@ NEAR_SHARD_PREFLIGHT: tuple[gates.Gate, ...] = (
     gates.shard_has_healthy_primary,
     *SHARD_PREFLIGHT,
 )
+# Of a shard whose primary is to be moved: without it the roll would stop there, with everything else done.
+NEAR_PRIMARY_PREFLIGHT: tuple[gates.Gate, ...] = (gates.buffering_covers_reparent,)
 # The options that a plan is approved with.
 DECIDING = ("wanted_since", "accept_drained", "accept_no_route")
 SHARDS_ASKED, SHARDS_AT_ONCE = 16, 8
@@ -58,6 +60,8 @@ def argument_spec() -> dict[str, Any]:
         "accept_drained": {"type": "list", "elements": "str", "default": []},
         "accept_no_route": {"type": "list", "elements": "str", "default": []},
         "hold_before_reparent": {"type": "bool", "default": False},
+        "wait_replicas_timeout": {"type": "float", "default": 3.0},
+        "reparent_timeout": {"type": "float", "default": 6.5},
         "plan": {"type": "dict"},
     }
 
@@ -107,6 +111,7 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     problems += [problem for view in known for problem in preflight.far(view)]
     if problems:
         raise plan.Unfit(_in_short(problems))
+    notes = readiness.notes(order, views)
     return {
         "changed": False,
         "plan": [{**step.as_dict(), "predicted": before} for step, before in zip(order, _before(order), strict=True)],
@@ -114,10 +119,12 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
         "order": [str(step.alias) for step in order],
         "left": sum(step.action != "skip" for step in order),
         "paused": paused,
+        "notes": notes,
         "document": approved or plan_document.document(order, options),
         "text": "\n".join(
             [
                 *(f"{n:3d}. {s.alias} {s.shard} {s.type} {s.action}: {s.reason}" for n, s in enumerate(order, 1)),
+                *(f"note: {note}" for note in notes),
                 *([f"paused: {paused}"] if paused else []),
             ]
         ),
@@ -210,6 +217,8 @@ class _Preflight:
     ) -> None:
         self._fleet, self._todo, self._cluster, self._clock = fleet, todo, cluster, clock
         self._in_flight = {a: m.entry.original_type for a, m in fleet.items() if m.entry is not None and m.in_flight}
+        self._hold = bool(params["hold_before_reparent"])
+        self._reparent_limit_s = float(params["wait_replicas_timeout"] + params["reparent_timeout"])
         self._accept_drained, self._accept_no_route = (
             aliases(params[name]) for name in ("accept_drained", "accept_no_route")
         )
@@ -243,10 +252,13 @@ class _Preflight:
                 accept_drained=self._accept_drained,
                 accept_no_route=self._accept_no_route,
                 rights=granted,
+                reparent_limit_s=self._reparent_limit_s,
             )
             which = of_tablet + (of_shard if number == 0 and not resuming else ())
             if number == 0 and granted is not None:
                 which = FLEET_PREFLIGHT + which
+            if member.alias == view.primary and not self._hold and of_shard is NEAR_SHARD_PREFLIGHT:
+                which += NEAR_PRIMARY_PREFLIGHT
             red = gates.red(gates.evaluate(which, case))
             found += [f"{member.alias}: {verdict.gate}: {verdict.reason}" for verdict in red]
         chosen = frozenset(member.alias for member in mine)

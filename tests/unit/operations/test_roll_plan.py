@@ -311,3 +311,16 @@ def test_a_pause_is_shown_and_hinders_no_plan(world: World) -> None:
     result = run(world)
     assert result["paused"].startswith("a disk alarm")
     assert result["text"].splitlines()[-1].startswith("paused: a disk alarm")
+
+
+def test_a_vtgate_that_does_not_buffer_is_refused_before_anything_is_touched(world: World) -> None:
+    world.vtgates[0].flags["enable-buffer"] = "false"
+    with pytest.raises(Unfit, match="buffering_covers_reparent: vtgate-0 does not buffer"):
+        run(world)
+    run(world, [str(REPLICA), str(SIBLING)])
+    run(world, hold_before_reparent=True)
+
+
+def test_reparent_time_outs_that_no_buffer_covers_are_refused(world: World) -> None:
+    with pytest.raises(Unfit, match="the reparent's time-outs add up to 13 s"):
+        run(world, reparent_timeout=10.0)

@@ -1,0 +1,67 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an operator should know of a fleet before it is rolled, with the figures: what forbids nothing and costs time or a choice. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+from . import versions
+from .fleet import Shard, TabletType
+from .plan import Step
+
+# With --init-tablet-type-lookup (v24) a restarted vttablet keeps the type that it was given.
+HELD_SINCE = 24
+
+
+def notes(order: Sequence[Step], shards: Sequence[Shard]) -> list[str]:
+    """In a plan's order; nothing where it replaces no tablet. shards: those that were asked."""
+    todo = [step for step in order if step.action == "replace"]
+    return [note for note in (_refresh(todo, shards), _not_held(todo), _no_return(order)) if note] if todo else []
+
+
+def _refresh(todo: Sequence[Step], shards: Sequence[Shard]) -> str:
+    """A vtgate finds a tablet at a new address only when it looks for one (go/vt/discovery/topology_watcher.go)."""
+    taken = {step.alias for step in todo}
+    moving = [t for shard in shards for t in shard.tablets if t.alias in taken and _is_address(t.hostname)]
+    slowest = max(
+        (v.settings.tablet_refresh_interval_s for s in shards for v in s.live_vtgates if not v.error), default=0.0
+    )
+    if not moving or not slowest:
+        return ""
+    return (
+        f"the tablets register by IP address, and vtgates look for new ones every {slowest:g} s (--tablet-refresh-interval): "
+        f"up to {slowest:g} s of each tablet's time, {slowest * len(todo) / 60:.0f} min of this roll's at most"
+    )
+
+
+def _is_address(hostname: str) -> bool:
+    try:
+        ipaddress.ip_address(hostname)
+    except ValueError:
+        return False
+    return True
+
+
+def _not_held(todo: Sequence[Step]) -> str:
+    early = [step for step in todo if (version := versions.of_image(step.wanted)) and version.major < HELD_SINCE]
+    if not early:
+        return ""
+    return (
+        f"{len(early)} tablets will run a Vitess before v{HELD_SINCE}: each serves as soon as it has started, before it was seen to "
+        "have caught up; what it served until then is in the result"
+    )
+
+
+def _no_return(order: Sequence[Step]) -> str:
+    """From the first primary of a new version on its writes are what the others replay."""
+    for number, step in enumerate(order, 1):
+        if step.type == TabletType.PRIMARY and step.action == "replace" and step.current != step.wanted:
+            return (
+                f"point of no return: step {number}, the reparent away from {step.alias}; hold_before_reparent stops before it, with "
+                "everything else done"
+            )
+    return ""

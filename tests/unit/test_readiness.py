@@ -1,0 +1,64 @@
+# Copyright (c) 2026, vtops contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an operator is told before a roll."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.vtops.vitess.plugins.module_utils.fleet import (
+    Alias,
+    Shard,
+    Tablet,
+    TabletType,
+    Vtgate,
+    VtgateSettings,
+)
+from ansible_collections.vtops.vitess.plugins.module_utils.plan import Step
+from ansible_collections.vtops.vitess.plugins.module_utils.readiness import notes
+
+V23, V24 = "vitess/lite:v23.0.3", "vitess/lite:v24.0.2"
+
+
+def step(uid: int = 102, kind: TabletType = TabletType.REPLICA, **given: Any) -> Step:
+    whole = {"action": "replace", "reason": "", "current": V23, "wanted": V24, **given}
+    return Step(Alias("zone1", uid), "commerce/-80", kind, **whole)
+
+
+def shard(hostname: str = "10.244.1.7", error: str = "", **settings: float) -> Shard:
+    tablet = Tablet(Alias("zone1", 102), "commerce", "-80", TabletType.REPLICA, hostname)
+    vtgate = Vtgate("vtgate-0", settings=VtgateSettings(**settings), error=error)
+    return Shard("commerce", "-80", "semi_sync", None, "", (tablet,), (vtgate,))
+
+
+def test_a_roll_that_replaces_nothing_needs_no_note() -> None:
+    assert notes([step(action="skip")], [shard()]) == []
+
+
+def test_the_refresh_interval_is_said_with_what_it_may_cost() -> None:
+    (note,) = notes([step(), step(103)], [shard(tablet_refresh_interval_s=90.0)])
+    assert "every 90 s" in note
+    assert "3 min of this roll's at most" in note
+
+
+@pytest.mark.parametrize("seen", [shard("commerce-x-80-1.vttablet"), shard("fd00::7", error="it does not answer")])
+def test_stable_addresses_and_vtgates_that_are_not_known_cost_nothing_known(seen: Shard) -> None:
+    assert notes([step()], [seen]) == []
+
+
+def test_tablets_that_will_serve_before_they_have_caught_up_are_counted() -> None:
+    (note,) = notes([step(wanted=V23), step(103, wanted="vitess/lite:latest"), step(104)], [])
+    assert note.startswith("1 tablets will run a Vitess before v24")
+
+
+def test_the_first_primary_of_a_new_version_is_the_point_of_no_return() -> None:
+    (note,) = notes([step(), step(101, TabletType.PRIMARY), step(201, TabletType.PRIMARY)], [])
+    assert note.startswith("point of no return: step 2, the reparent away from zone1-0000000101")
+
+
+def test_a_restart_at_the_same_version_can_always_be_turned_back() -> None:
+    assert notes([step(101, TabletType.PRIMARY, current=V24)], []) == []
