@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.vtops.vitess.tests.kind.harness import OUT
 from ansible_collections.vtops.vitess.tests.sim.lab import SimulatedLab
 
 PLAN, ROLL = "vtops.vitess.plan", "vtops.vitess.rolling_upgrade"
@@ -33,16 +34,16 @@ def _acts(lab: SimulatedLab) -> list[str]:
     return acts
 
 
-def test_an_approved_plan_is_done_exactly_or_not_at_all(lab: SimulatedLab, tmp_path: Path) -> None:
-    file = tmp_path / "plan.json"
-    planned = lab.play(PLAN, "--limit", SHARD, "-e", f"rolling_upgrade_plan_file={file}", name="plan")
+def test_an_approved_plan_is_done_exactly_or_not_at_all(lab: SimulatedLab) -> None:
+    file = OUT / "vtops-plan.json"  # where the playbook was started
+    planned = lab.play(PLAN, "--limit", SHARD, name="plan")
     assert planned.returncode == 0, planned.text[-3000:]
     document = json.loads(file.read_text())
     assert f"{file}: {document['hash']}" in planned.text
     assert [entry["action"] for entry in document["tablets"]] == ["replace"] * 3
     assert _acts(lab) == []
 
-    by_plan = ("-e", f"rolling_upgrade_plan={file}")
+    by_plan = ("-e", "rolling_upgrade_plan=vtops-plan.json")
     first = document["tablets"][0]["tablet"]
     half = lab.play(ROLL, "--limit", first, *by_plan, name="half")
     assert half.returncode == 2
