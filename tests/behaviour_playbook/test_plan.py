@@ -36,6 +36,10 @@ def _acts(lab: SimulatedLab) -> list[str]:
 
 def test_an_approved_plan_is_done_exactly_or_not_at_all(lab: SimulatedLab) -> None:
     file = OUT / "vtops-plan.json"  # where the playbook was started
+    file.unlink(missing_ok=True)
+    checked = lab.play(PLAN, "--limit", SHARD, "--check", name="plan-check-only")
+    assert checked.returncode == 0, checked.text[-3000:]
+    assert not file.exists()
     planned = lab.play(PLAN, "--limit", SHARD, name="plan")
     assert planned.returncode == 0, planned.text[-3000:]
     document = json.loads(file.read_text())
@@ -77,7 +81,24 @@ def test_the_plan_itself_does_in_place_of_a_file_and_an_edited_one_does_not(lab:
     edited = lab.play(ROLL, "-e", json.dumps({"rolling_upgrade_plan": document}), name="plan-edited")
     assert edited.returncode == 2
     assert "the plan was edited" in edited.text
-    file.write_text("not a plan")
-    broken = lab.play(ROLL, "-e", f"rolling_upgrade_plan={file}", name="plan-broken")
-    assert broken.returncode == 2
+    nothing = lab.play(ROLL, "-e", json.dumps({"rolling_upgrade_plan": {}}), name="plan-nothing")
+    assert nothing.returncode == 2
+    assert "the plan has format None" in nothing.text
+    assert _acts(lab) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [("not a plan", "could not parse JSON"), ("", "could not parse JSON"), ("{}", "format None"), (None, "plan.json")],
+    ids=["no JSON", "empty", "an empty dict", "missing"],
+)
+def test_a_file_that_is_no_plan_never_means_a_plan_of_now(
+    lab: SimulatedLab, tmp_path: Path, content: str | None, reason: str
+) -> None:
+    file = tmp_path / "plan.json"
+    if content is not None:
+        file.write_text(content)
+    refused = lab.play(ROLL, "-e", f"rolling_upgrade_plan={file}", name="plan-broken")
+    assert refused.returncode == 2, refused.text[-3000:]
+    assert reason in refused.text
     assert _acts(lab) == []
