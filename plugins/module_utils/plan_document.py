@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from .fleet import Alias, TabletType
@@ -16,7 +17,9 @@ from .plan import Step, Unfit
 
 FORMAT = 1
 NEW_PLAN = "make a new plan: vtops.vitess.plan"
-KEYS = {"tablet", "shard", "action", "current", "wanted"}
+KEYS = {"format", "options", "tablets", "hash"}
+OF_TABLET = {"tablet", "shard", "action", "current", "wanted"}
+OF_SPEC = {"revision", "image"}
 Document = dict[str, Any]
 
 
@@ -54,18 +57,17 @@ def hash_of(content: Document) -> str:
 
 def tablets_of(approved: Document) -> list[Alias]:
     """Its tablets in its order. Raises Unfit where it is no plan, or not the one that was approved."""
-    tablets = approved.get("tablets")
     if approved.get("format") != FORMAT:
         raise Unfit(
             f"the plan has format {approved.get('format')!r}, this version of the collection reads {FORMAT}",
             NEW_PLAN,
         )
-    if not isinstance(tablets, list) or not tablets or not all(_is_whole(entry) for entry in tablets):
+    if not _is_whole(approved):
         raise Unfit("the plan names no tablets, or not as a plan does", NEW_PLAN)
-    if approved.get("hash") != hash_of(approved):
+    if approved["hash"] != hash_of(approved):
         raise Unfit("the plan was edited: its hash is not its content's", NEW_PLAN)
     try:
-        aliases = [Alias.parse(entry["tablet"]) for entry in tablets]
+        aliases = [Alias.parse(entry["tablet"]) for entry in approved["tablets"]]
     except ValueError as error:
         raise Unfit(f"the plan: {error}", NEW_PLAN) from error
     if len(set(aliases)) != len(aliases):
@@ -73,29 +75,70 @@ def tablets_of(approved: Document) -> list[Alias]:
     return aliases
 
 
-def _is_whole(entry: Any) -> bool:
+def _is_whole(approved: Document) -> bool:
+    """Whether it has the form of a plan, so that what follows may read it without a doubt."""
+    tablets, options = approved.get("tablets"), approved.get("options")
     return (
-        isinstance(entry, dict)
-        and set(entry) == KEYS
-        and all(isinstance(entry[key], dict) and "revision" in entry[key] for key in ("current", "wanted"))
+        set(approved) == KEYS
+        and isinstance(options, dict)
+        and all(isinstance(name, str) and _is_plain(value) for name, value in options.items())
+        and isinstance(tablets, list)
+        and bool(tablets)
+        and all(
+            isinstance(entry, dict)
+            and set(entry) == OF_TABLET
+            and all(isinstance(entry[key], str) for key in ("tablet", "shard", "action"))
+            and all(_is_spec(entry[key]) for key in ("current", "wanted"))
+            for entry in tablets
+        )
     )
 
 
-def differences(approved: Document, now: Mapping[Alias, Step], options: Mapping[str, Any]) -> list[str]:
+def _is_spec(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == OF_SPEC and all(isinstance(text, str) for text in value.values())
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(text, str) for text in value))
+
+
+def steps_of(approved: Document, now: Mapping[Alias, Step]) -> tuple[Step, ...]:
+    """The steps of today in the plan's order, where there are no differences.
+
+    Of a tablet without a Pod nobody can tell what its owner wants: it is held to what the plan wants.
+    """
+    return tuple(_held_to(entry["wanted"], now[Alias.parse(entry["tablet"])]) for entry in approved["tablets"])
+
+
+def _held_to(wanted: Mapping[str, str], step: Step) -> Step:
+    return step if _is_seen(step) else replace(step, wanted=wanted["image"], wanted_revision=wanted["revision"])
+
+
+def differences(
+    approved: Document, now: Mapping[Alias, Step], options: Mapping[str, Any], hold_before_reparent: bool = False
+) -> list[str]:
     """What has moved since the plan was made, each in words; empty where it can be done, or gone on with.
 
-    now: the steps of today by alias. A tablet that is as wanted, or in flight, is what the plan itself leads to.
+    now: the steps of today by alias, of the whole shards. A tablet that is as wanted, or in flight, is what the plan itself leads
+    to. hold_before_reparent: the roll is to stop before its first reparent, which only says something in an order made for it.
     """
-    found = [
-        f"option {name}: the plan has {approved['options'].get(name)!r}, this run {_plain(value)!r}"
-        for name, value in sorted(options.items())
-        if approved["options"].get(name) != _plain(value)
-    ]
+    found = []
+    for name in sorted({*options, *approved["options"]}):
+        planned, given = approved["options"].get(name), _plain(options[name]) if name in options else None
+        if planned != given:
+            found.append(f"option {name}: the plan has {planned!r}, this run {given!r}")
+    order = []
     for entry in approved["tablets"]:
         step = now.get(Alias.parse(entry["tablet"]))
+        order += [step] if step else []
         problem = "it is gone" if step is None else _moved(entry, step)
         found += [f"{entry['tablet']}: {problem}"] if problem else []
-    return found + _too_early(approved, now)
+    return found + _too_early(order, now) + (_not_held(order) if hold_before_reparent else [])
+
+
+def _is_seen(step: Step) -> bool:
+    """Whether it has a Pod, by which its owner is found."""
+    return any((step.current, step.current_revision, step.wanted, step.wanted_revision))
 
 
 def _moved(entry: dict[str, Any], step: Step) -> str:
@@ -104,7 +147,7 @@ def _moved(entry: dict[str, Any], step: Step) -> str:
     runs, wants = _spec(step.current_revision, step.current), _spec(step.wanted_revision, step.wanted)
     if step.shard != entry["shard"]:
         return f"the plan has it in {entry['shard']}, it is in {step.shard} now"
-    if wants != wanted:
+    if _is_seen(step) and wants != wanted:
         return f"the plan wants {wanted}, its owner's spec says {wants} now"
     as_planned = step.action in ("skip", "finish") or step.current_revision in ("", entry["current"]["revision"])
     return "" if as_planned else f"it runs {runs}, which is neither what the plan saw ({saw}) nor what it wants"
@@ -114,16 +157,32 @@ def _spec(revision: str, image: str) -> str:
     return " ".join(part for part in (revision, f"({image})" if image else "") if part) or "nothing"
 
 
-def _too_early(approved: Document, now: Mapping[Alias, Step]) -> list[str]:
-    """A tablet that was made primary since, and that the plan takes before the others of its shard."""
-    order = [now[alias] for alias in (Alias.parse(e["tablet"]) for e in approved["tablets"]) if alias in now]
-    found = []
-    for number, step in enumerate(order):
+def _too_early(order: Sequence[Step], now: Mapping[Alias, Step]) -> list[str]:
+    """A tablet that was made primary since, and that the plan takes before others of its shard, or without them."""
+    left: dict[str, list[Step]] = {}
+    for step in now.values():
+        if step.action != "skip":
+            left.setdefault(step.shard, []).append(step)
+    found, done = [], set()
+    for step in order:
+        done.add(step.alias)
         if step.type != TabletType.PRIMARY or step.action == "skip":
             continue
-        later = [str(s.alias) for s in order[number + 1 :] if s.shard == step.shard and s.action != "skip"]
+        later = sorted(s.alias for s in left[step.shard] if s.alias not in done)
         if later:
             found.append(
-                f"{step.alias}: it is the primary of {step.shard} now, and the plan takes it before {', '.join(later)}"
+                f"{step.alias}: it is the primary of {step.shard} now, and the plan takes it before {', '.join(map(str, later))}"
             )
     return found
+
+
+def _not_held(order: Sequence[Step]) -> list[str]:
+    """The first primary that is before a replica of any shard: the plan was made for a roll that goes through."""
+    left = [step for step in order if step.action != "skip"]
+    first = next((number for number, step in enumerate(left) if step.type == TabletType.PRIMARY), len(left))
+    later = next((step for step in left[first:] if step.type != TabletType.PRIMARY), None)
+    if later is None:
+        return []
+    return [
+        f"option hold_before_reparent: the plan was made without it and takes the primary {left[first].alias} before {later.alias}"
+    ]

@@ -51,11 +51,13 @@ options:
     description:
       - The RV(document) of an earlier plan. The roll is then that plan, in its order.
       - Refused, naming each difference, where the world has moved since - a tablet is gone, what an owner wants or a tablet runs is
-        another, one was made primary that comes before others of its shard, an option or the selection is another - and where the
+        another, one was made primary that comes before others of its shard, an option is another, the selection leaves one out - and where the
         document was edited. What the plan itself leads to is no difference, so a roll that was stopped goes on with the same plan.
     type: dict
   hold_before_reparent:
-    description: Put the primaries after the replicas of all shards, for a roll that is to stop before its first reparent.
+    description:
+      - Put the primaries after the replicas of all shards, for a roll that is to stop before its first reparent.
+      - With O(plan) the order is the plan's; refused where that was made without it.
     type: bool
     default: false
 """
@@ -131,6 +133,11 @@ notes:
   type: list
   elements: str
   sample: ["point of no return: step 3, the reparent away from zone1-0000000101; hold_before_reparent stops before it, with everything else done"]
+hash:
+  description: That of RV(document), which names the plan.
+  returned: success
+  type: str
+  sample: 3a7bd3e2360a3d29eea436fcfb7e44c735d117c42d1c1835420b6b9942dd4f1b
 paused:
   description: Why no roll may take a tablet now; empty where nobody paused them.
   returned: success

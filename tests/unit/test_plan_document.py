@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias, TabletType
 from ansible_collections.vtops.vitess.plugins.module_utils.plan import Step, Unfit
 from ansible_collections.vtops.vitess.plugins.module_utils.plan_document import (
+    FORMAT,
     differences,
     document,
     hash_of,
+    steps_of,
     tablets_of,
 )
 
@@ -107,8 +109,49 @@ def test_a_failover_to_one_that_is_done_is_no_difference() -> None:
     assert differences(approved(), now(promoted, step(101)), OPTIONS) == []
 
 
+def test_a_primary_with_a_replica_that_the_plan_does_not_have_comes_too_early() -> None:
+    """One that was added since, or a failover out of the plan's tablets."""
+    assert differences(approved(), now(step(104)), OPTIONS) == [
+        "zone1-0000000101: it is the primary of commerce/-80 now, and the plan takes it before zone1-0000000104"
+    ]
+    assert differences(approved(), now(step(104, action="skip")), OPTIONS) == []
+
+
+WITHOUT_POD = step(102, current="", current_revision="", wanted="", wanted_revision="")
+
+
 def test_a_lost_pod_is_the_rolls_own_business() -> None:
-    assert differences(approved(), now(step(102, current="", current_revision="")), OPTIONS) == []
+    assert differences(approved(), now(WITHOUT_POD), OPTIONS) == []
+
+
+def test_a_tablet_whose_owner_is_not_seen_without_its_pod_is_held_to_what_the_plan_wants() -> None:
+    (first, *others) = steps_of(approved(), now(WITHOUT_POD))
+    assert (first.wanted, first.wanted_revision, first.current) == (NEW, "new", "")
+    assert tuple(others) == STEPS[1:]
+
+
+def test_an_owner_that_wants_nothing_of_a_pod_that_is_there_is_a_difference() -> None:
+    assert "its owner's spec says nothing now" in str(
+        differences(approved(), now(step(102, wanted="", wanted_revision="")), OPTIONS)
+    )
+
+
+OTHER_SHARD = tuple(replace(s, shard="commerce/80-") for s in (step(202), step(203), step(201, TabletType.PRIMARY)))
+
+
+def test_a_roll_that_is_to_stop_before_its_reparents_needs_a_plan_that_was_made_for_that() -> None:
+    today = now(*OTHER_SHARD)
+    through = document([*STEPS, *OTHER_SHARD], OPTIONS)
+    held = document([*STEPS[:2], *OTHER_SHARD[:2], STEPS[2], OTHER_SHARD[2]], OPTIONS)
+    assert differences(through, today, OPTIONS) == differences(held, today, OPTIONS) == []
+    assert differences(held, today, OPTIONS, hold_before_reparent=True) == []
+    assert differences(through, today, OPTIONS, hold_before_reparent=True) == [
+        "option hold_before_reparent: the plan was made without it and takes the primary zone1-0000000101 before zone1-0000000202"
+    ]
+
+
+def test_a_plan_with_one_reparent_left_may_be_held() -> None:
+    assert differences(approved(), now(), OPTIONS, hold_before_reparent=True) == []
 
 
 def test_a_tablet_that_is_gone_and_an_option_that_is_another_are_named() -> None:
@@ -117,6 +160,11 @@ def test_a_tablet_that_is_gone_and_an_option_that_is_another_are_named() -> None
         "option accept_drained: the plan has [], this run ['x']",
         "zone1-0000000103: it is gone",
     ]
+
+
+def test_an_option_that_only_the_plan_has_is_a_difference() -> None:
+    more = document(STEPS, {**OPTIONS, "max_lag": "5"})
+    assert differences(more, now(), OPTIONS) == ["option max_lag: the plan has '5', this run None"]
 
 
 def test_an_edited_plan_is_refused() -> None:
@@ -132,12 +180,57 @@ def test_an_edited_plan_is_refused() -> None:
         ({}, "format None"),
         ({"format": 2}, "format 2"),
         ({"format": 1, "tablets": "all"}, "names no tablets"),
-        ({"format": 1, "tablets": [{"tablet": "zone1-101"}]}, "names no tablets"),
+        ({"format": 1, "tablets": [{"tablet": "zone1-101"}], "options": {}}, "names no tablets"),
+        ({**document(STEPS, {}), "options": None}, "names no tablets"),
+        ({**document(STEPS, {}), "approved_by": "me"}, "names no tablets"),
     ],
 )
 def test_what_is_no_plan_is_refused(content: dict[str, Any], reason: str) -> None:
     with pytest.raises(Unfit, match=reason):
         tablets_of({**content, "hash": hash_of(content)})
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=4,
+)
+PLACES: list[tuple[Any, ...]] = [
+    (),
+    ("options",),
+    ("options", "wanted_since"),
+    ("tablets",),
+    ("tablets", 0),
+    *(("tablets", 0, key) for key in ("tablet", "shard", "action", "current", "wanted")),
+    ("tablets", 0, "current", "image"),
+    ("tablets", 0, "wanted", "revision"),
+]
+
+
+@given(st.sampled_from(PLACES), st.sampled_from(["put", "add", "remove"]), ANYTHING)
+def test_whatever_a_document_with_a_true_hash_holds_it_is_a_plan_or_refused(
+    place: tuple[Any, ...], how: str, value: Any
+) -> None:
+    """Made by another program, or by a version to come; nothing but Unfit is raised."""
+    content: dict[str, Any] = {key: part for key, part in approved().items() if key != "hash"}
+    inside: Any = content
+    for key in place[:-1]:
+        inside = inside[key]
+    if how == "put" and place:
+        inside[place[-1]] = value
+    elif how == "remove" and place:
+        del inside[place[-1]]
+    elif how == "add" and isinstance(inside, dict):
+        inside["other"] = value
+    content["hash"] = hash_of(content)
+    try:
+        aliases = tablets_of(content)
+    except Unfit:
+        return
+    assert content["format"] == FORMAT
+    assert len(aliases) == len(content["tablets"])
+    if not differences(content, now(), OPTIONS):
+        assert steps_of(content, now()) == tuple(now()[alias] for alias in aliases)
 
 
 def test_a_plan_that_names_a_tablet_twice_is_refused() -> None:

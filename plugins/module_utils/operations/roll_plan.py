@@ -90,11 +90,12 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     if approved is None:
         order = plan.ordered((step for alias, step in steps.items() if alias in chosen), params["hold_before_reparent"])
     else:
-        moved = plan_document.differences(approved, steps, options)
+        moved = plan_document.differences(approved, steps, options, params["hold_before_reparent"])
         if moved:
             raise plan.Unfit(f"the world has moved since the plan was made: {_in_short(moved)}", plan_document.NEW_PLAN)
-        order = tuple(steps[alias] for alias in plan_document.tablets_of(approved))
+        order = plan_document.steps_of(approved, steps)
     plan.check_primaries_last(order, whole)
+    document = plan_document.document(order, options) if approved is None else approved
     todo = frozenset(step.alias for step in order if step.action == "replace")
     coming = list(dict.fromkeys(_shard_of(fleet[step.alias]) for step in order if step.alias in todo))
     near, far = coming[:SHARDS_ASKED], coming[SHARDS_ASKED:]
@@ -120,7 +121,8 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
         "left": sum(step.action != "skip" for step in order),
         "paused": paused,
         "notes": notes,
-        "document": approved or plan_document.document(order, options),
+        "document": document,
+        "hash": document["hash"],
         "text": "\n".join(
             [
                 *(f"{n:3d}. {s.alias} {s.shard} {s.type} {s.action}: {s.reason}" for n, s in enumerate(order, 1)),

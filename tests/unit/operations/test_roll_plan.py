@@ -264,6 +264,7 @@ def test_an_approved_plan_is_done_in_its_order_and_handed_back(world: World) -> 
     document = run(world)["document"]
     result = run(world, plan=document)
     assert (result["order"], result["document"]) == ([str(REPLICA), str(SIBLING), str(PRIMARY)], document)
+    assert result["hash"] == document["hash"] == run(world)["hash"]
 
 
 def test_a_stopped_roll_goes_on_with_the_same_plan(world: World) -> None:
@@ -272,6 +273,77 @@ def test_a_stopped_roll_goes_on_with_the_same_plan(world: World) -> None:
     world.run("tablet_drain", SIBLING)
     world.calls.clear()
     assert [action for _tablet, action in actions(run(world, plan=document))] == ["skip", "finish", "replace"]
+
+
+def test_a_roll_that_died_before_its_new_pod_came_goes_on_with_the_same_plan(world: World) -> None:
+    """Without the Pod nobody knows its owner: it is held to the revision that was approved."""
+    document = run(world)["document"]
+    world.run("tablet_drain", REPLICA)
+    del world.pods[world.tablet(REPLICA).pod]
+    world.calls.clear()
+    step = run(world, plan=document)["plan"][0]
+    assert (step["tablet"], step["action"], step["current"]) == (str(REPLICA), "finish", "")
+    assert (step["wanted_revision"], step["wanted"]) == ("new", "vitess/lite:v24.0.2")
+
+
+def test_a_tablet_that_lost_its_pod_otherwise_is_refused_for_that(world: World) -> None:
+    document = run(world)["document"]
+    del world.pods[world.tablet(REPLICA).pod]
+    with pytest.raises(Unfit, match="zone1-0000000102: owner_is_supported: "):
+        run(world, plan=document)
+
+
+def test_a_tablet_of_the_plan_that_is_gone_is_named(world: World) -> None:
+    document = run(world)["document"]
+    del world.tablets[SIBLING]
+    with pytest.raises(Unfit, match="zone1-0000000103: it is gone") as refusal:
+        run(world, plan=document)
+    assert refusal.value.next_command == "make a new plan: vtops.vitess.plan"
+
+
+def test_a_tablet_that_runs_what_nobody_planned_is_named(world: World) -> None:
+    document = run(world)["document"]
+    world.pods[world.tablet(REPLICA).pod]["metadata"]["labels"][labels.REVISION] = "between"
+    with pytest.raises(Unfit, match=r"zone1-0000000102: it runs between .* neither what the plan saw"):
+        run(world, plan=document)
+
+
+def test_a_failover_since_the_plan_to_one_that_it_takes_first_is_refused(world: World) -> None:
+    document = run(world)["document"]
+    world.reparent("-80", REPLICA, PRIMARY)
+    with pytest.raises(Unfit, match=r"zone1-0000000102: it is the primary of commerce/-80 now"):
+        run(world, plan=document)
+
+
+def test_after_a_failover_to_one_that_is_done_the_rest_of_the_plan_is_done(world: World) -> None:
+    document = run(world)["document"]
+    world.pods[world.tablet(REPLICA).pod]["metadata"]["labels"][labels.REVISION] = "new"
+    world.reparent("-80", REPLICA, PRIMARY)
+    assert [action for _tablet, action in actions(run(world, plan=document))] == ["skip", "replace", "replace"]
+
+
+def test_a_replica_that_came_since_and_that_the_plan_would_reparent_without_is_refused(world: World) -> None:
+    two = [str(PRIMARY), str(REPLICA)]
+    world.pods[world.tablet(SIBLING).pod]["metadata"]["labels"][labels.REVISION] = "new"
+    document = run(world, two)["document"]
+    world.pods[world.tablet(SIBLING).pod]["metadata"]["labels"][labels.REVISION] = "old"
+    with pytest.raises(Unfit, match=r"takes it before zone1-0000000103$"):
+        run(world, two, plan=document)
+
+
+def test_a_larger_selection_than_the_plans_is_no_other_plan(world: World) -> None:
+    document = run(world, [str(REPLICA)])["document"]
+    assert run(world, plan=document)["order"] == [str(REPLICA)]
+
+
+def test_a_plan_that_was_made_to_go_through_is_refused_to_a_roll_that_is_to_be_held(world: World) -> None:
+    world.add_shard("80-", *(Alias("zone1", uid) for uid in (201, 202, 203)))
+    every = [*ALL, *(f"zone1-{uid}" for uid in (201, 202, 203))]
+    document = run(world, every)["document"]
+    with pytest.raises(Unfit, match="hold_before_reparent: the plan was made without it"):
+        run(world, every, plan=document, hold_before_reparent=True)
+    held = run(world, every, hold_before_reparent=True)["document"]
+    assert run(world, every, plan=held, hold_before_reparent=True)["order"] == run(world, every, plan=held)["order"]
 
 
 def test_a_plan_whose_owner_wants_another_spec_now_is_refused(world: World) -> None:
