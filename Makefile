@@ -60,9 +60,16 @@ gates-doc: venv ## docs/gates.md, written from the gates
 sanity: venv ## every sanity test of ansible-test, on a copy of what git tracks
 	tests/ci/sanity
 
-.PHONY: unit
+# A unit test needs nothing that another one has, and a simulated fleet is the test's own: each core runs its share.
+ON_EACH_CORE := -n auto --dist worksteal
+
+.PHONY: unit behaviour simulated
 unit: venv ## the unit tests: seconds, nothing outside this process
-	pytest tests/unit
+	pytest $(ON_EACH_CORE) tests/unit
+behaviour: venv ## every rule broken on purpose, on the simulated fleet: docs/safety.md
+	pytest $(ON_EACH_CORE) tests/behaviour
+simulated: venv ## both of them: all that needs no lab, in under three minutes on two cores
+	pytest $(ON_EACH_CORE) tests/unit tests/behaviour
 
 .PHONY: unit-oldest
 unit-oldest: venv ## the unit tests on the oldest Python, ansible-core and libraries that we say we support
@@ -85,21 +92,20 @@ lab-down: ## stop everything that the lab started; its caches stay
 lab-clean: ## stop the lab and drop its caches
 	tests/lab/lab clean
 
-# One real roll with one kill and rerun is in tests/kind; it needs the lab, the rest does not.
-KIND_TESTS := $(wildcard tests/kind/test_*.py)
+.PHONY: kind
+kind: venv ## one real roll with one kill and rerun on the lab that is up; one test after the other, for the lab is one for all
+	pytest tests/kind
 
+# The simulated tests come before the lab: it takes half of the machine, and what they find needs none.
 .PHONY: test
-test: venv ## what CI runs: lint, sanity, build, unit tests and the tests on the lab
+test: venv ## what CI runs: lint, sanity, build, unit tests, simulated fleets and the tests on the lab
 	@$(STAGE) lint $(MAKE) -k lint
 	@$(STAGE) sanity $(MAKE) sanity
 	@$(STAGE) build $(MAKE) build
 	@$(STAGE) unit-oldest $(MAKE) unit-oldest
-	@$(if $(KIND_TESTS),$(STAGE) lab $(MAKE) lab)
-	@STAGE_QUIET=1 $(STAGE) pytest pytest tests/unit tests/behaviour $(if $(KIND_TESTS),tests/kind)
-
-.PHONY: behaviour
-behaviour: venv ## every rule broken on purpose, on the simulated fleet: docs/safety.md
-	pytest tests/behaviour
+	@$(STAGE) simulated $(MAKE) simulated
+	@$(STAGE) lab $(MAKE) lab
+	@STAGE_QUIET=1 $(STAGE) kind $(MAKE) kind
 
 .PHONY: behaviour-playbook
 behaviour-playbook: venv ## the real ansible-playbook on the simulated fleet: four signals at three steps, hooks, the README's inventory

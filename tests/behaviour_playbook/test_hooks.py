@@ -77,9 +77,9 @@ LEASE = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/vtops-shard-
 
 
 @pytest.fixture(scope="module")
-def fleet() -> Iterator[SimulatedLab]:
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedLab]:
     """The process of the simulated fleet."""
-    with SimulatedLab() as simulated:
+    with SimulatedLab(out=tmp_path_factory.mktemp("fleet")) as simulated:
         yield simulated
 
 

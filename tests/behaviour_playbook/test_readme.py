@@ -20,9 +20,9 @@ TABLET, SIBLING, PRIMARY = "zone1-0000000102", "zone1-0000000103", "zone1-000000
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[SimulatedLab]:
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedLab]:
     """Tablets at v23 whose owners want v24."""
-    with SimulatedLab() as simulated:
+    with SimulatedLab(out=tmp_path_factory.mktemp("fleet")) as simulated:
         simulated.command("fleet", "--tablets", "23.0.3")
         simulated.command("fleet", "--tablets", "24.0.2", "--spec-only")
         yield simulated

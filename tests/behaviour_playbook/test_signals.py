@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.vtops.vitess.tests.kind.harness import OUT, until
+from ansible_collections.vtops.vitess.tests.kind.harness import until
 from ansible_collections.vtops.vitess.tests.sim.lab import SimulatedLab
 
 PLAYBOOK = "vtops.vitess.rolling_upgrade"
@@ -30,9 +30,9 @@ WAYS: dict[str, Callable[[subprocess.Popen[bytes]], None]] = {
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[SimulatedLab]:
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimulatedLab]:
     """A fleet whose Pods take seconds, so that there is a moment to kill in."""
-    with SimulatedLab(speed=8.0) as simulated:
+    with SimulatedLab(speed=8.0, out=tmp_path_factory.mktemp("fleet")) as simulated:
         yield simulated
 
 
@@ -46,7 +46,7 @@ def _entry(lab: SimulatedLab) -> dict[str, Any]:
 def test_a_killed_playbook_is_finished_by_the_same_command(step: str, way: str, lab: SimulatedLab) -> None:
     lab.command("fleet", "--tablets", OLD)
     lab.command("fleet", "--tablets", NEW, "--spec-only")
-    log = OUT / "signalled.log"
+    log = lab.out / "signalled.log"
     limit = ("--limit", TABLET)
     process = lab.start_playbook(PLAYBOOK, *limit, log=log)
     try:

@@ -51,9 +51,10 @@ class Played:
 
 @dataclass
 class Lab:
-    """The lab that is up, as build/lab/lab.json describes it."""
+    """The lab that is up, as build/lab/lab.json describes it. out: where inventory, logs and ledgers of its runs go."""
 
     facts: dict[str, Any] = field(default_factory=lambda: json.loads(LAB_JSON.read_text(encoding="utf-8")))
+    out: Path = OUT
 
     def command(self, *arguments: str) -> None:
         """Run tests/lab/lab. Raises CalledProcessError."""
@@ -74,8 +75,8 @@ class Lab:
     @property
     def inventory(self) -> Path:
         """An inventory file for the collection's plugin."""
-        OUT.mkdir(parents=True, exist_ok=True)
-        path = OUT / "lab.vitess.yml"
+        self.out.mkdir(parents=True, exist_ok=True)
+        path = self.out / "lab.vitess.yml"
         config = {
             "plugin": "vtops.vitess.fleet",
             "kubeconfig": self.facts["kubeconfig"],
@@ -157,7 +158,7 @@ class Lab:
                 stderr=subprocess.STDOUT,
                 env=self.environment(),
                 start_new_session=True,
-                cwd=OUT,
+                cwd=self.out,
             )
 
     def play(
@@ -169,8 +170,8 @@ class Lab:
         inventory: Path | None = None,
     ) -> Played:
         """Run ansible-playbook to its end."""
-        OUT.mkdir(parents=True, exist_ok=True)
-        log = OUT / f"{name}.log"
+        self.out.mkdir(parents=True, exist_ok=True)
+        log = self.out / f"{name}.log"
         started = time.monotonic()
         process = self.start_playbook(playbook, *arguments, log=log, inventory=inventory)
         try:
@@ -227,7 +228,7 @@ def _tool(name: str, *arguments: str) -> dict[str, Any]:
 @contextmanager
 def watched(lab: Lab, name: str, rate: float = 25.0) -> Iterator[Ledger]:
     """Probe and witness beside what is inside; rate is requests/s per kind and vtgate."""
-    out = OUT / name
+    out = lab.out / name
     vtgates = [f"--vtgate={g['name']}={g['host']}:{g['port']}" for g in lab.facts["vtgates"]]
     table = ["--keyspace", lab.facts["keyspace"], "--table", lab.facts["table"]]
     ledger = Ledger(out=out)

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from .harness import OUT, Lab, Ledger, Played, until, watched
+from .harness import Lab, Ledger, Played, until, watched
 
 PLAYBOOK = "vtops.vitess.rolling_upgrade"
 OLD, NEW = "23.0.3", "24.0.2"
@@ -54,7 +54,7 @@ def story(lab: Lab) -> Iterator[Story]:
     with watched(lab, "upgrade", RATE) as ledger:
         check = lab.play(PLAYBOOK, "--check", name="check")
         changes = _changes(lab)
-        log = OUT / "killed.log"
+        log = lab.out / "killed.log"
         first = lab.start_playbook(PLAYBOOK, log=log)
         try:
             journal = until(

@@ -11,7 +11,7 @@ import sys
 import time
 
 from ansible_collections.vtops.vitess.tests.kind.demo import harmed, story
-from ansible_collections.vtops.vitess.tests.kind.harness import OUT, Played, watched
+from ansible_collections.vtops.vitess.tests.kind.harness import Played, watched
 
 from .lab import SimulatedLab
 
@@ -38,7 +38,7 @@ def _play(lab: SimulatedLab, quiet: bool) -> tuple[int, str, float]:
         stderr=subprocess.STDOUT,
         text=True,
         env=environment,
-        cwd=OUT,
+        cwd=lab.out,
     ) as process:
         task = ""
         for line in process.stdout or ():

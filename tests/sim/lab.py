@@ -31,10 +31,10 @@ class SimulatedLab(Lab):
     """A process of its own (python -m tests.sim) that ends with this one."""
 
     def __init__(self, speed: float = 20.0, out: Path = OUT, old: str = "23.0.3", new: str = "24.0.2") -> None:
-        self.speed, self.out = speed, out
+        super().__init__({}, out)
+        self.speed = speed
         self._process: subprocess.Popen[bytes] | None = None
         self._start(old, new)
-        super().__init__(json.loads((out / "lab.json").read_text(encoding="utf-8")))
 
     def __enter__(self) -> SimulatedLab:
         return self
@@ -62,6 +62,7 @@ class SimulatedLab(Lab):
             if self._process.poll() is not None or time.monotonic() > ends:
                 raise RuntimeError(f"the simulated fleet did not start: {(self.out / 'fleet.log').read_text()[-2000:]}")
             time.sleep(0.05)
+        self.facts = json.loads(described.read_text(encoding="utf-8"))
 
     def stop(self) -> None:
         """End the fleet's process."""
@@ -80,7 +81,6 @@ class SimulatedLab(Lab):
         if "--spec-only" not in arguments:
             self.stop()
             self._start(version, version)
-            self.facts = json.loads((self.out / "lab.json").read_text(encoding="utf-8"))
             return
         for item in self._list("statefulsets", ""):
             template = item["spec"]["template"]
