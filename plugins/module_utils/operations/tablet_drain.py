@@ -162,7 +162,7 @@ def _wait_idle(session: Session, pod: Pod, original: TabletType) -> None:
         )
 
     try:
-        session.until(look, "its last queries", session.params["idle_timeout"], every_s=0.02)
+        session.until(look, "its last queries", session.params["idle_timeout"], every_s=0.05)
     except ClaimLost:
         raise
     except (WaitTimeout, EdgeError) as error:
