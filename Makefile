@@ -68,7 +68,7 @@ unit: venv ## the unit tests: seconds, nothing outside this process
 	pytest $(ON_EACH_CORE) tests/unit
 behaviour: venv ## every rule broken on purpose, on the simulated fleet: docs/safety.md
 	pytest $(ON_EACH_CORE) tests/behaviour
-simulated: venv ## both of them: all that needs no lab, in under three minutes on two cores
+simulated: venv ## both of them: all that needs no lab
 	pytest $(ON_EACH_CORE) tests/unit tests/behaviour
 
 .PHONY: unit-oldest
