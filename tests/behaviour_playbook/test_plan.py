@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.vtops.vitess.tests.kind.harness import OUT
 from ansible_collections.vtops.vitess.tests.sim.lab import SimulatedLab
 
 PLAN, ROLL = "vtops.vitess.plan", "vtops.vitess.rolling_upgrade"
@@ -35,7 +34,7 @@ def _acts(lab: SimulatedLab) -> list[str]:
 
 
 def test_an_approved_plan_is_done_exactly_or_not_at_all(lab: SimulatedLab) -> None:
-    file = OUT / "vtops-plan.json"  # where the playbook was started
+    file = lab.out / "vtops-plan.json"  # where the playbook was started
     file.unlink(missing_ok=True)
     checked = lab.play(PLAN, "--limit", SHARD, "--check", name="plan-check-only")
     assert checked.returncode == 0, checked.text[-3000:]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from .harness import OUT, Lab, until
+from .harness import Lab, until
 
 ROLL, ABORT = "vtops.vitess.rolling_upgrade", "vtops.vitess.abort"
 OLD, NEW = "23.0.3", "24.0.2"
@@ -55,7 +55,7 @@ def test_a_paused_roll_takes_nothing(fleet: Lab) -> None:
 
 def test_a_roll_that_is_paused_while_a_tablet_is_away_brings_it_back_first(fleet: Lab) -> None:
     fleet.unpause()
-    log = OUT / "paused-later.log"
+    log = fleet.out / "paused-later.log"
     process = fleet.start_playbook(ROLL, "--limit", SHARD, log=log)
     try:
         until(
@@ -87,7 +87,7 @@ def test_a_held_roll_does_all_but_the_reparent_and_goes_on_without_the_hold(flee
 
 
 def test_an_aborted_roll_leaves_no_tablet_away(fleet: Lab) -> None:
-    process = fleet.start_playbook(ROLL, "--limit", OTHER_SHARD, log=OUT / "aborted.log")
+    process = fleet.start_playbook(ROLL, "--limit", OTHER_SHARD, log=fleet.out / "aborted.log")
     try:
         until(
             lambda: (
