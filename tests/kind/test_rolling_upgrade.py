@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,17 @@ def test_no_reader_writer_or_transaction_on_the_primary_saw_an_error(story: Stor
     assert sum(seen.values()) == 0, json.dumps(probe["first_errors"], indent=1)[:4000]
 
 
+def _broken_by_its_tablets_change(error: dict[str, Any], witness: dict[str, Any]) -> bool:
+    """A tablet that is drained answers with its type; one that is promoted rolls back what it has open."""
+    if "wrong tablet type" in error["text"]:
+        return True
+    at = datetime.fromisoformat(error["at"].replace("Z", "+00:00")).timestamp()
+    promoted = [
+        r for r in witness["reparents"] if r["shard"] == error["shard"] and r["start"] - 1 <= at <= r["end"] + 1
+    ]
+    return "(transaction rolled back)" in error["text"] and bool(promoted)
+
+
 def test_of_transactions_on_replicas_only_those_open_in_the_moment_of_a_drain_or_reparent_broke(story: Story) -> None:
     """Vitess breaks them (docs/operating.md); what it must not become is more than the handful that a moment can hold."""
     probe, moments = (
@@ -118,7 +130,8 @@ def test_of_transactions_on_replicas_only_those_open_in_the_moment_of_a_drain_or
         len(story.ledger.witness["replacements"]) + len(story.ledger.witness["reparents"]),
     )
     broken = [error for error in probe["first_errors"] if error["kind"] == "replica_transaction"]
-    assert all("wrong tablet type" in error["text"] for error in broken), json.dumps(broken, indent=1)[:4000]
+    strange = [error for error in broken if not _broken_by_its_tablets_change(error, story.ledger.witness)]
+    assert strange == [], json.dumps(strange, indent=1)[:4000]
     assert probe["errors_by_kind"].get("replica_transaction", 0) <= 4 * moments
 
 
