@@ -50,6 +50,13 @@ options:
     type: list
     elements: str
     default: []
+  override_gates:
+    description:
+      - Gates to pass for this roll although they are red, by name, each with the reason. What was passed is in RV(gates) as V(overridden) and
+        in the shard's journal.
+      - Only those that guard requests or time and no data; C(docs/gates.md) says which. Any other is refused.
+    type: dict
+    default: {}
   batch:
     description: Aliases of the tablets that the play runs in the same batch; a second one of the shard is refused.
     type: list

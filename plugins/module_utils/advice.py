@@ -53,6 +53,7 @@ LOOKS: dict[str, str] = {
     "no_migration_running": "vtctldclient OnlineDDL show {keyspace} running",
     "not_primary": TABLETS,
     "is_primary": TABLETS,
+    "primary_comes_last": TABLETS,
     "drained_by_this_roll": CLAIM,
     "serving_route_remains": REPLICATION,
     "enough_ackers_remain": REPLICATION,

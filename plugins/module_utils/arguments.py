@@ -105,6 +105,7 @@ def roll_spec() -> dict[str, Any]:
         "max_lag": {"type": "float", "default": 10.0},
         "accept_drained": {"type": "list", "elements": "str", "default": []},
         "accept_no_route": {"type": "list", "elements": "str", "default": []},
+        "override_gates": {"type": "dict", "default": {}},
         "batch": {"type": "list", "elements": "str", "default": []},
         "predicted": {"type": "list", "elements": "str", "default": []},
     }

@@ -45,7 +45,7 @@ class Entry:
     """What the journal says of one tablet. Times are seconds since the epoch.
 
     address: where it was before it was taken, which vtgates are asked for as well as the new one; empty where that is not known.
-    steps: step to (intent, done); done is None while it is under way.
+    steps: step to (intent, done); done is None while it is under way. overridden: red gates that were passed, with the reasons.
     """
 
     original_type: TabletType = TabletType.UNKNOWN
@@ -59,6 +59,7 @@ class Entry:
     steps: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     phases: tuple[tuple[str, str, float, float], ...] = ()  # step, phase, start, seconds
     finished: float | None = None
+    overridden: dict[str, str] = field(default_factory=dict)
 
     @property
     def in_flight(self) -> bool:
@@ -83,6 +84,7 @@ class Entry:
             "steps": {step: list(times) for step, times in self.steps.items()},
             "phases": [list(phase) for phase in self.phases],
             "finished": self.finished,
+            **({"overridden": self.overridden} if self.overridden else {}),
         }
 
     @classmethod
@@ -103,6 +105,7 @@ class Entry:
             },
             phases=tuple((str(p[0]), str(p[1]), float(p[2]), float(p[3])) for p in data.get("phases", [])),
             finished=None if data.get("finished") is None else float(data["finished"]),
+            overridden={str(gate): str(why) for gate, why in data.get("overridden", {}).items()},
         )
 
 

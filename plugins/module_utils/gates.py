@@ -25,19 +25,20 @@ TOPOLOGY_EVIDENCE_S = 2.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """One gate's answer. ok is None where an earlier step of the same roll would satisfy it (check mode only)."""
+    """One gate's answer. ok is None where an earlier step of the same roll would satisfy it (check mode only).
+
+    overridden: why an operator passed a gate that is red; empty where nobody did, or where it is not.
+    """
 
     gate: str
     ok: bool | None
     reason: str
+    overridden: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For a module's result."""
-        return {
-            "gate": self.gate,
-            "verdict": {True: "pass", False: "fail", None: "deferred"}[self.ok],
-            "reason": self.reason,
-        }
+        said = {True: "pass", False: "fail", None: "deferred"}[self.ok]
+        return {"gate": self.gate, "verdict": "overridden" if self.overridden else said, "reason": self.reason}
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Case:
     predicted: aliases that the roll's earlier steps would have replaced (check mode). batch: aliases that the play runs together.
     now: monotonic. reparent_limit_s: the sum of a reparent's time-outs. backup_running: the tablet's own vttablet says so.
     rights: what Kubernetes said of the writes to come. paused: why an operator paused all rolls. held: whether this roll stops
-    before it reparents.
+    before it reparents. overrides: gates that an operator passes for this roll, with the reasons. goals: what each owner's tablets
+    must be, by Pod.owner; of an owner that is not in it, what this tablet must be.
     """
 
     shard: Shard
@@ -69,6 +71,13 @@ class Case:
     rights: Granted | None = None
     paused: str = ""
     held: bool = False
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    goals: Mapping[tuple[str, str, str], Wanted] = field(default_factory=dict)
+
+    def is_as_wanted(self, tablet: Tablet) -> bool:
+        """Whether a tablet of the shard is what its own owner's tablets must be; one without a Pod is not."""
+        goal = self.goals.get(tablet.pod.owner, self.wanted) if tablet.pod else self.wanted
+        return goal is None or goal.met_by(tablet.pod)
 
     @property
     def tablet(self) -> Tablet:
@@ -333,7 +342,7 @@ def _unknown(work: Work) -> str:
 
 def passes_by_itself(case: Case) -> str:
     """What is red now and is over in seconds, so that waiting for it is better than failing; empty if nothing is."""
-    verdicts = (no_cut_over_under_way(case), no_traffic_switch_under_way(case))
+    verdicts = evaluate((no_cut_over_under_way, no_traffic_switch_under_way), case)
     return "; ".join(v.reason for v in verdicts if v.ok is False and not case.shard.work.error)
 
 
@@ -469,9 +478,25 @@ def candidate_problems(case: Case, candidate: Tablet) -> list[str]:
     blind = [v.name for v in case.shard.live_vtgates if v.should_see(case.tablet) and not v.should_see(candidate)]
     if blind:
         problems.append(f"{', '.join(blind)} would not see it (cells, keyspaces or tablets to watch)")
-    if case.wanted is not None and not case.wanted.met_by(candidate.pod):
+    if not case.is_as_wanted(candidate):
         problems.append(NOT_AS_WANTED)
     return problems
+
+
+def primary_comes_last(case: Case) -> Verdict:
+    """Every other tablet of the shard is as wanted before its primary moves: an older one may not replay what a newer primary writes (vitess#19034)."""
+    behind = [
+        other.alias
+        for other in case.shard.others(case.alias)
+        if not case.is_as_wanted(other)
+        and not (other.type == TabletType.DRAINED and other.alias in case.accept_drained)
+    ]
+    names = ", ".join(map(str, behind))
+    if behind and case.predicted.issuperset(behind):
+        return Verdict(primary_comes_last.__name__, None, f"the roll would have replaced {names} before")
+    return _verdict(
+        primary_comes_last, f"{names} of {case.shard} comes before its primary" if behind else "", "it does"
+    )
 
 
 def buffering_covers_reparent(case: Case) -> Verdict:
@@ -554,6 +579,7 @@ REPARENT: tuple[Gate, ...] = (
     *_ANY_ACT,
     is_primary,
     candidate_is_fit,
+    primary_comes_last,
     two_tablets_left_to_ack,
     canary_write_is_acked,
     buffering_covers_reparent,
@@ -577,9 +603,40 @@ ACCEPTED_BY: dict[Gate, str] = {
 }
 
 
+# What an operator may pass for one roll, by name and with a reason: what these guard costs requests or time, and no data.
+OVERRIDABLE: tuple[Gate, ...] = (
+    primary_comes_last,
+    buffering_covers_reparent,
+    no_migration_running,
+    no_cut_over_under_way,
+    new_pod_has_a_place,
+    rights_are_granted,
+)
+
+
+def refuse_overrides(overrides: Mapping[str, str]) -> None:
+    """Raises ValueError for a gate that may not be passed or is none, and for one without a reason."""
+    allowed = [gate.__name__ for gate in OVERRIDABLE]
+    for name, why in overrides.items():
+        if name not in allowed:
+            known = name in {gate.__name__ for gate in (*DRAIN, *REPLACE, *REPARENT)}
+            raise ValueError(
+                f"override_gates: {name} {'guards data and stays' if known else 'is no gate'}; those that can be passed are {', '.join(allowed)}"
+            )
+        if not why.strip():
+            raise ValueError(f"override_gates: {name} needs a reason, which is kept with the roll")
+
+
 def evaluate(gates: tuple[Gate, ...], case: Case) -> tuple[Verdict, ...]:
     """All verdicts, in order. A tablet that the shard does not have is the caller's error (LookupError)."""
-    return tuple(gate(case) for gate in gates)
+    return tuple(_passed(gate(case), case.overrides) for gate in gates)
+
+
+def _passed(verdict: Verdict, overrides: Mapping[str, str]) -> Verdict:
+    why = overrides.get(verdict.gate, "")
+    if verdict.ok is not False or not why:
+        return verdict
+    return Verdict(verdict.gate, True, f"passed by override ({why}): {verdict.reason}", overridden=why)
 
 
 def red(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:

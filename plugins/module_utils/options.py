@@ -10,6 +10,7 @@ import platform
 import sys
 from typing import Any
 
+from . import gates
 from .clients.access import Access
 from .clients.kubernetes import KUBERNETES_IMPORT_ERROR, KubernetesClient
 from .clients.login import PYMYSQL_IMPORT_ERROR, login_from
@@ -83,3 +84,10 @@ def connect(params: dict[str, Any], clock: Clock) -> Cluster:
 def aliases(values: list[str]) -> frozenset[Alias]:
     """Raises ValueError where one is no alias."""
     return frozenset(Alias.parse(value) for value in values)
+
+
+def overrides_of(params: dict[str, Any]) -> dict[str, str]:
+    """Gates that the operator passes, with the reasons. Raises ValueError where one cannot be passed, or has no reason."""
+    given = {str(name): str(why if why is not None else "") for name, why in params["override_gates"].items()}
+    gates.refuse_overrides(given)
+    return given

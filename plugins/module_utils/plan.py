@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,52 @@ def ordered(steps: Iterable[Step], primaries_at_the_end: bool = False) -> tuple[
         return (late, step.shard, 0 if first else 1, ORDER.get(step.type, 0), step.alias)
 
     return tuple(sorted(steps, key=key))
+
+
+def batches(
+    order: Sequence[Step],
+    shards_at_once: int = 1,
+    canaries: int = 0,
+    one_cell_at_once: bool = False,
+    primaries_at_the_end: bool = False,
+) -> tuple[tuple[Step, ...], ...]:
+    """The order in batches: canaries first, each alone, then one tablet of so many shards at once, never two of a shard.
+
+    A shard that was begun is gone on with before another is; the one with most tablets left comes next. one_cell_at_once: a
+    batch's tablets are of one cell. primaries_at_the_end: as the order was made.
+    Raises Unfit where the numbers make no sense.
+    """
+    if shards_at_once < 1 or canaries < 0:
+        raise Unfit(f"shards_at_once is at least 1 and canary at least 0, not {shards_at_once} and {canaries}")
+    if shards_at_once == 1:
+        return tuple((step,) for step in order)
+    found: list[tuple[Step, ...]] = [(step,) for step in order[:canaries]]
+    rest = order[canaries:]
+    late = [step for step in rest if primaries_at_the_end and step.type == TabletType.PRIMARY]
+    for part in ([step for step in rest if step not in late], late):
+        found += _side_by_side(part, shards_at_once, one_cell_at_once)
+    return tuple(found)
+
+
+def _side_by_side(steps: Sequence[Step], shards_at_once: int, one_cell_at_once: bool) -> list[tuple[Step, ...]]:
+    queues: dict[str, list[Step]] = {}
+    for step in steps:
+        queues.setdefault(step.shard, []).append(step)
+    found: list[tuple[Step, ...]] = []
+    begun: list[str] = []
+    while queues:
+        waiting = sorted(queues.keys() - set(begun), key=lambda shard: (-len(queues[shard]), shard))
+        begun = [*begun, *waiting][:shards_at_once]
+        heads = [queues[shard][0] for shard in begun]
+        cell = heads[0].alias.cell
+        batch = tuple(step for step in heads if not one_cell_at_once or step.alias.cell == cell)
+        found.append(batch)
+        for step in batch:
+            queues[step.shard].pop(0)
+            if not queues[step.shard]:
+                del queues[step.shard]
+                begun.remove(step.shard)
+    return found
 
 
 def check_primaries_last(steps: Iterable[Step], whole_shard: dict[str, tuple[Step, ...]]) -> None:

@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +18,13 @@ from .plan import Step, Unfit
 
 FORMAT = 1
 NEW_PLAN = "make a new plan: vtops.vitess.plan"
-KEYS = {"format", "options", "tablets", "hash"}
+KEYS = {"format", "options", "batches", "tablets", "hash"}
 OF_TABLET = {"tablet", "shard", "action", "current", "wanted"}
 OF_SPEC = {"revision", "image"}
 Document = dict[str, Any]
 
 
-def document(steps: Iterable[Step], options: Mapping[str, Any]) -> Document:
+def document(batches: Sequence[Sequence[Step]], options: Mapping[str, Any]) -> Document:
     """What a person approves, with its hash. options: those that decide what the roll does.
 
     Lag, times, types and what a roll itself leads to are not in it: they change by themselves.
@@ -31,6 +32,7 @@ def document(steps: Iterable[Step], options: Mapping[str, Any]) -> Document:
     content = {
         "format": FORMAT,
         "options": {name: _plain(value) for name, value in sorted(options.items())},
+        "batches": [len(batch) for batch in batches],
         "tablets": [
             {
                 "tablet": str(step.alias),
@@ -39,13 +41,19 @@ def document(steps: Iterable[Step], options: Mapping[str, Any]) -> Document:
                 "current": {"revision": step.current_revision, "image": step.current},
                 "wanted": {"revision": step.wanted_revision, "image": step.wanted},
             }
-            for step in steps
+            for batch in batches
+            for step in batch
         ],
     }
     return {**content, "hash": hash_of(content)}
 
 
 def _plain(value: Any) -> Any:
+    """As JSON has it; what is not given is empty, whatever its type."""
+    if isinstance(value, dict):
+        return {str(key): str(inner) for key, inner in value.items()} or ""
+    if isinstance(value, int | float):
+        return str(value) if value else ""
     return sorted(value) if isinstance(value, list | tuple | set | frozenset) else value or ""
 
 
@@ -62,10 +70,12 @@ def tablets_of(approved: Document) -> list[Alias]:
             f"the plan has format {approved.get('format')!r}, this version of the collection reads {FORMAT}",
             NEW_PLAN,
         )
-    if not _is_whole(approved):
-        raise Unfit("the plan names no tablets, or not as a plan does", NEW_PLAN)
+    if not approved.get("hash"):
+        raise Unfit("the plan has no hash: it is no plan, or not all of it", NEW_PLAN)
     if approved["hash"] != hash_of(approved):
         raise Unfit("the plan was edited: its hash is not its content's", NEW_PLAN)
+    if not _is_whole(approved):
+        raise Unfit("the plan names no tablets, or not as a plan does", NEW_PLAN)
     try:
         aliases = [Alias.parse(entry["tablet"]) for entry in approved["tablets"]]
     except ValueError as error:
@@ -91,7 +101,20 @@ def _is_whole(approved: Document) -> bool:
             and all(_is_spec(entry[key]) for key in ("current", "wanted"))
             for entry in tablets
         )
+        and _are_batches(approved["batches"], [entry["shard"] for entry in tablets])
     )
+
+
+def _are_batches(sizes: Any, shards: list[str]) -> bool:
+    """Whether these sizes divide the tablets up, and no batch has two of a shard (design rule 1)."""
+    if (
+        not isinstance(sizes, list)
+        or not all(type(size) is int and size > 0 for size in sizes)
+        or sum(sizes) != len(shards)
+    ):
+        return False
+    each = [shards[end - size : end] for end, size in zip(itertools.accumulate(sizes), sizes, strict=True)]
+    return all(len(set(batch)) == len(batch) for batch in each)
 
 
 def _is_spec(value: Any) -> bool:
@@ -99,7 +122,10 @@ def _is_spec(value: Any) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(text, str) for text in value))
+    inner = (
+        value if isinstance(value, list) else [*value.keys(), *value.values()] if isinstance(value, dict) else [value]
+    )
+    return all(isinstance(text, str) for text in inner)
 
 
 def steps_of(approved: Document, now: Mapping[Alias, Step]) -> tuple[Step, ...]:

@@ -19,7 +19,7 @@ from .errors import EdgeError, OutcomeUnknown, Refused, StepFailure
 from .executor import Process
 from .fleet import Alias, Pod, Shard, Tablet, TabletType
 from .gates import Case, Gate, Verdict
-from .options import aliases
+from .options import aliases, overrides_of
 from .owners import Owner, Wanted
 from .place import Place
 from .waiting import Clock, Look, Report, Waiter, WaitTimeout
@@ -63,6 +63,7 @@ class Session:
         self.clock = clock
         self.phases = Phases(clock)
         self.verdicts: tuple[Verdict, ...] = ()
+        self._overridden: dict[str, str] = {}
         self.alias = self._alias(params["tablet"])
         self.manual = not params.get("roll")
         roll = params.get("roll") or f"manual-{executor}-{executor.start}"
@@ -228,6 +229,7 @@ class Session:
             accepted = {
                 name: aliases(self.params[name]) for name in ("accept_drained", "accept_no_route", "batch", "predicted")
             }
+            overrides = overrides_of(self.params)
         except ValueError as error:
             raise self.failure(str(error)) from error
         if not self.params["_check_mode"]:
@@ -245,14 +247,15 @@ class Session:
             batch=accepted["batch"],
             predicted=accepted["predicted"],
             place=place,
+            overrides=overrides,
         )
 
-    def fresh_case(self, canary: bool = True, rights: bool = False) -> Case:
+    def fresh_case(self, canary: bool = True, rights: bool = False, siblings: bool = False) -> Case:
         """Read shard, owner and place; again, for a bounded time, where the reading took so long that its beginning is void as evidence.
 
         Again, too, while something is under way that is over in seconds (not in check mode). What comes back after that
         time is as it was seen last, and its gate says so. A canary is written only under the claim, and never in check mode.
-        rights: also ask what Kubernetes lets us write.
+        rights: also ask what Kubernetes lets us write. siblings: also what the owners of the shard's other tablets want.
         """
         unacked = 0
         last: list[Case] = []
@@ -262,6 +265,7 @@ class Session:
             shard, tablet = self.read(work=True, canary=canary and self._may_write)
             pod = self.pod_of(tablet)
             owner = place = said = granted = None
+            goals: dict[tuple[str, str, str], Wanted] = {}
             reads: dict[str, Callable[[], Any]] = {"paused": self.cluster.paused}
             if pod is not None:
                 reads |= {
@@ -271,17 +275,21 @@ class Session:
                 # After the eviction was intended its vttablet may be gone; who it is was proved before.
                 if tablet.pod is not None and tablet.pod.ready and not self.removal_intended:
                     reads["said"] = partial(self.cluster.confirm_identity, tablet, tablet.pod)
+                if siblings:
+                    reads["owners"] = partial(self._owners_of_others, shard, pod)
                 if rights:
                     reads["granted"] = partial(self.cluster.rights_to_write, pod)
             found = dict(zip(reads, in_parallel(list(reads.values())), strict=True))
             if pod is not None:
                 owner, said, granted = found["owner"], found.get("said"), found.get("granted")
+                goals = {key: self.wanted_of(other) for key, other in found.get("owners", {}).items()}
                 place = self.cluster.place_on(found["ground"], pod, found["owner"])
             case = replace(
                 self.case(shard, owner, place),
                 backup_running=said is not None and said.backup_running,
                 rights=granted,
                 paused=found["paused"],
+                goals=goals,
             )
             last[:] = [case]
             unacked += bool(shard.canary)
@@ -303,6 +311,15 @@ class Session:
             return last[0]
         return seen
 
+    def _owners_of_others(self, shard: Shard, pod: Pod) -> dict[tuple[str, str, str], Owner]:
+        """Who recreates the shard's Pods, but for the owner of this one: what that one's tablets must be is this one's question."""
+        return self.cluster.owners_of(t.pod for t in shard.tablets if t.pod is not None and t.pod.owner != pod.owner)
+
+    def wanted_of(self, owner: Owner) -> Wanted:
+        """What the tablets of another owner must be: the roll's fixed time, else what that owner's spec says now."""
+        since = self.params.get("wanted_since")
+        return Wanted.created_after(since, self.clock.time()) if since else Wanted(revision=owner.update_revision)
+
     @property
     def _may_write(self) -> bool:
         return not self.params["_check_mode"] and (self.claim is not None or self._held_before)
@@ -317,6 +334,7 @@ class Session:
     def require(self, which: tuple[Gate, ...], case: Case, state: str = "", acting: bool = False) -> None:
         """All gates green, or the failure that names the first red one. Right before an act none may be deferred."""
         self.verdicts = gates.evaluate(which, replace(case, now=self.clock.monotonic()))
+        self._overridden |= {v.gate: v.overridden for v in self.verdicts if v.overridden}
         bad = tuple(v for v in self.verdicts if v.ok is False or (acting and v.ok is None))
         if bad:
             # What is red beside old evidence, such as a canary that hangs, is why the read took so long.
@@ -395,7 +413,13 @@ class Session:
     def did(self, step: str, finished: bool = False) -> None:
         """Journal that a step is done, with the phases that it took."""
         taken = tuple((self.step, p["phase"], p["started"], p["seconds"]) for p in self.phases.taken)
-        self.held.did(self.alias, replace(self.entry, phases=self.entry.phases + taken), step, finished)
+        self.held.did(
+            self.alias, self.with_overrides(replace(self.entry, phases=self.entry.phases + taken)), step, finished
+        )
+
+    def with_overrides(self, entry: Entry) -> Entry:
+        """The journal's entry with the red gates that an operator passed in this step."""
+        return replace(entry, overridden={**entry.overridden, **self._overridden})
 
     def until(
         self, look: Callable[[], Look[Any]], what: str, timeout_s: float, every_s: float = 0.2, gate: str | None = None

@@ -39,6 +39,30 @@ options:
     type: list
     elements: str
     default: []
+  override_gates:
+    description:
+      - Gates to pass for this roll although they are red, by name, each with the reason. What is passed so is in RV(notes).
+      - Only those that guard requests or time and no data; C(docs/gates.md) says which. Any other is refused.
+    type: dict
+    default: {}
+  shards_at_once:
+    description: Of how many shards a tablet each is taken at the same time. Never two of a shard.
+    type: int
+    default: 1
+  canary:
+    description: With O(shards_at_once), how many tablets are taken alone before the first batch.
+    type: int
+    default: 0
+  one_cell_at_once:
+    description: With O(shards_at_once), whether a batch keeps to tablets of one cell.
+    type: bool
+    default: false
+  replicas_wait:
+    description:
+      - As the roll will have it for M(vtops.vitess.shard_claim). Over 0, a primary may be selected without its shard's other tablets, which
+        another slice of the roll replaces; primaries come at the end then.
+    type: float
+    default: 0.0
   wait_replicas_timeout:
     description: As the roll will have it for M(vtops.vitess.shard_reparent); a vtgate that does not buffer for so long is refused.
     type: float
@@ -112,13 +136,14 @@ plan:
       reason: commerce-x-80-7d9f, wanted revision commerce-x-80-6c4b
       predicted: []
 document:
-  description: What can be approved and given as O(plan) - format, deciding options, each tablet in order with what it runs and what is
+  description: What can be approved and given as O(plan) - format, deciding options, batches, each tablet in order with what it runs and what is
     wanted, and their SHA-256. Lag, times and types are not in it.
   returned: success
   type: dict
   sample:
     format: 1
-    options: {accept_drained: [], accept_no_route: [], wanted_since: ""}
+    options: {accept_drained: [], accept_no_route: [], shards_at_once: "1", wanted_since: ""}
+    batches: [1]
     tablets:
       - tablet: zone1-0000000102
         shard: commerce/-80
@@ -126,9 +151,15 @@ document:
         current: {revision: commerce-x-80-7d9f, image: "vitess/lite:v23.0.3"}
         wanted: {revision: commerce-x-80-6c4b, image: "vitess/lite:v24.0.2"}
     hash: 3a7bd3e2360a3d29eea436fcfb7e44c735d117c42d1c1835420b6b9942dd4f1b
+batches:
+  description: How many tablets of RV(order) are taken together, one number for each batch, for the C(serial) of a play.
+  returned: success
+  type: list
+  elements: int
+  sample: [1, 1, 1]
 notes:
   description: What forbids nothing, and costs time or a choice - how long vtgates take to find a tablet at a new address, tablets that will
-    serve before they have caught up, which step is the point of no return. They are in RV(text) too.
+    serve before they have caught up, which step is the point of no return, which red gates are passed. They are in RV(text) too.
   returned: success
   type: list
   elements: str

@@ -40,6 +40,18 @@ options:
         renewal that is seen refuses the shard. One that is seen to run on this host is refused at once.
     type: float
     default: 0.0
+  replicas_wait:
+    description:
+      - Where the tablet is its shard's primary, seconds to wait, before the claim is taken, until every other tablet of the shard is as
+        wanted. For a roll that is divided into slices, of which another one replaces those.
+    type: float
+    default: 0.0
+  wanted_revision:
+    description: With O(replicas_wait), the revision that tablets of this tablet's owner must run. Without it, what the owner's spec says now.
+    type: str
+  wanted_since:
+    description: With O(replicas_wait), instead of a revision an RFC 3339 time; a Pod that was created before it is not as wanted.
+    type: str
   state:
     description:
       - V(present) takes or renews the claim, V(query) only looks.

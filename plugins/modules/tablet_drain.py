@@ -81,7 +81,7 @@ phases:
   elements: dict
   sample: [{phase: look, seconds: 0.41, started: 1790000000.123}]
 gates:
-  description: Every gate that was evaluated, with verdict (V(pass), V(fail), V(deferred)) and reason; of a failure only the red ones.
+  description: Every gate that was evaluated, with verdict (V(pass), V(fail), V(deferred), V(overridden)) and reason; of a failure only the red ones.
   returned: always
   type: list
   elements: dict

@@ -144,12 +144,17 @@ class Lab:
         }
 
     def start_playbook(
-        self, playbook: str, *arguments: str, log: Path, inventory: Path | None = None
+        self,
+        playbook: str,
+        *arguments: str,
+        log: Path,
+        inventory: Path | None = None,
+        prefix: list[str] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start ansible-playbook in a session of its own, its output in a file."""
+        """Start ansible-playbook in a session of its own, its output in a file. prefix: a command that runs it."""
         program = str(Path(sys.executable).with_name("ansible-playbook"))
         share = OWN_SHARE if os.geteuid() == 0 else []
-        line = [*share, program, "-i", str(inventory or self.inventory), playbook, *arguments]
+        line = [*share, *(prefix or []), program, "-i", str(inventory or self.inventory), playbook, *arguments]
         with log.open("wb") as out:
             return subprocess.Popen(
                 line,
@@ -168,12 +173,13 @@ class Lab:
         name: str = "play",
         timeout_s: float = 1800.0,
         inventory: Path | None = None,
+        prefix: list[str] | None = None,
     ) -> Played:
         """Run ansible-playbook to its end."""
         self.out.mkdir(parents=True, exist_ok=True)
         log = self.out / f"{name}.log"
         started = time.monotonic()
-        process = self.start_playbook(playbook, *arguments, log=log, inventory=inventory)
+        process = self.start_playbook(playbook, *arguments, log=log, inventory=inventory, prefix=prefix)
         try:
             code = process.wait(timeout_s)
         except subprocess.TimeoutExpired:

@@ -106,7 +106,7 @@ def test_a_finished_roll_changes_nothing(story: Story) -> None:
 
 def test_no_reader_writer_or_transaction_on_the_primary_saw_an_error(story: Story) -> None:
     probe = story.ledger.probe
-    assert probe["requests"] > 5000
+    assert probe["requests"] > 3000
     assert min(probe["requests_by_kind"].values()) > 500, probe["requests_by_kind"]
     seen = {kind: count for kind, count in probe["errors_by_kind"].items() if kind != "replica_transaction"}
     assert sum(seen.values()) == 0, json.dumps(probe["first_errors"], indent=1)[:4000]

@@ -45,10 +45,11 @@ Bringing back is not held up by these: `vtgate_readmit` waits for what it must p
 serve wrong data: DRAINED by somebody else (`no_foreign_drain`, accepted by `accept_drained`), with errant GTIDs
 (`no_errant_gtid`), or on a volume that lacks what it had when it left (`position_contained`).
 
-*plan* is what `roll_plan` looks at before the first tablet is touched. *Accepted by* is the option that passes a gate for
-the tablets that it names, by alias; no other gate can be passed.
+*plan* is what `roll_plan` looks at before the first tablet is touched. *Passed by* is the option that passes a red gate:
+`accept_drained` and `accept_no_route` for the tablets that they name, by alias; `override_gates` for a whole roll, by the gate's
+name and with a reason that is kept in plan and journal. It passes only what guards requests or time; no other gate can be passed.
 
-| gate | holds when | steps | accepted by |
+| gate | holds when | steps | passed by |
 |---|---|---|---|
 """
 
@@ -61,7 +62,7 @@ def text() -> str:
 
 def _row(gate: gates.Gate) -> str:
     steps = ", ".join(step for step, of_step in STEPS.items() if gate in of_step)
-    option = gates.ACCEPTED_BY.get(gate)
+    option = gates.ACCEPTED_BY.get(gate, "override_gates" if gate in gates.OVERRIDABLE else "")
     return f"| `{gate.__name__}` | {_holds(gate)} | {steps} | {f'`{option}`' if option else ''} |\n"
 
 

@@ -836,6 +836,61 @@ def test_refuses_in_check_mode_a_candidate_that_no_replacing_would_make_fit() ->
     assert is_red(gates.candidate_is_fit, case, "type RDONLY")
 
 
+# -- primary_comes_last
+
+
+def test_a_primary_goes_when_every_other_is_as_wanted() -> None:
+    assert is_green(gates.primary_comes_last, a_reparent_case())
+
+
+@proves_red(gates.primary_comes_last)
+def test_refuses_a_primary_before_a_replica_that_is_not_upgraded() -> None:
+    case = a_reparent_case(a_tablet(SIBLING))
+    assert is_red(gates.primary_comes_last, case, "zone1-0000000103 of commerce/-80 comes before its primary")
+
+
+def test_the_replicas_are_deferred_in_check_mode() -> None:
+    case = a_reparent_case(a_tablet(SIBLING), predicted=frozenset({SIBLING}))
+    assert gates.primary_comes_last(case).ok is None
+
+
+def test_a_tablet_is_compared_with_what_its_own_owner_wants() -> None:
+    """RDONLY tablets of a StatefulSet of their own have revisions of their own."""
+    own = replace(a_pod(SIBLING, revision="rdonly-2"), owner_name="commerce-x-80-rdonly")
+    case = a_reparent_case(a_tablet(SIBLING, RDONLY, pod=own))
+    assert is_red(gates.primary_comes_last, case, "zone1-0000000103")
+    assert is_green(gates.primary_comes_last, replace(case, goals={own.owner: Wanted(revision="rdonly-2")}))
+    assert is_red(
+        gates.primary_comes_last, replace(case, goals={own.owner: Wanted(revision="rdonly-3")}), "zone1-0000000103"
+    )
+
+
+def test_one_that_stays_drained_by_the_operators_word_is_not_waited_for() -> None:
+    case = a_reparent_case(a_tablet(SIBLING, DRAINED), accept_drained=frozenset({SIBLING}))
+    assert is_green(gates.primary_comes_last, case)
+
+
+# -- overrides
+
+
+@pytest.mark.parametrize("gate", EVERY_GATE)
+def test_only_what_guards_no_data_can_be_passed(gate: gates.Gate) -> None:
+    overrides = {gate.__name__: "a reason"}
+    if gate in gates.OVERRIDABLE:
+        gates.refuse_overrides(overrides)
+    else:
+        with pytest.raises(ValueError, match="guards data and stays"):
+            gates.refuse_overrides(overrides)
+
+
+def test_an_override_changes_no_gate_that_is_green_or_deferred() -> None:
+    overrides = {"primary_comes_last": "a reason"}
+    (green,) = gates.evaluate((gates.primary_comes_last,), a_reparent_case(overrides=overrides))
+    assert (green.ok, green.overridden) == (True, "")
+    deferred = a_reparent_case(a_tablet(SIBLING), predicted=frozenset({SIBLING}), overrides=overrides)
+    assert gates.evaluate((gates.primary_comes_last,), deferred)[0].ok is None
+
+
 # -- two_tablets_left_to_ack
 
 

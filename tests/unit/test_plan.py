@@ -4,13 +4,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias, TabletType
 from ansible_collections.vtops.vitess.plugins.module_utils.owners import Wanted
 from ansible_collections.vtops.vitess.plugins.module_utils.plan import (
     Step,
     Unfit,
+    batches,
     check_primaries_last,
     ordered,
     step_for,
@@ -127,3 +132,82 @@ def test_a_primary_that_is_skipped_needs_no_replica() -> None:
 
 def test_a_replica_alone_may_be_selected() -> None:
     check_primaries_last(WHOLE["commerce/-80"][1:2], WHOLE)
+
+
+# -- batches
+
+
+def of_shards(*names: str, tablets: int = 3, cell: str = "zone1") -> list[Step]:
+    """Shard after shard: replicas, then the primary. The uid says which shard (hundreds) and which tablet."""
+    return [
+        Step(
+            Alias(cell, 100 * number + n),
+            f"commerce/{name}",
+            TabletType.PRIMARY if n == tablets else TabletType.REPLICA,
+            "replace",
+            "",
+        )
+        for number, name in enumerate(names, 1)
+        for n in range(1, tablets + 1)
+    ]
+
+
+def sizes(found: tuple[tuple[Step, ...], ...]) -> list[int]:
+    return [len(batch) for batch in found]
+
+
+def test_by_default_each_is_alone() -> None:
+    order = ordered(of_shards("-80", "80-"))
+    assert batches(order) == tuple((step,) for step in order)
+
+
+def test_one_of_each_shard_after_the_canary() -> None:
+    order = ordered(of_shards("-40", "40-80", "80-c0", "c0-"))
+    found = batches(order, shards_at_once=2, canaries=1)
+    assert uids(found[0]) == [101]
+    assert [uids(batch) for batch in found[1:4]] == [[201, 301], [202, 302], [203, 303]]
+    assert [uids(batch) for batch in found[4:]] == [[401, 102], [402, 103], [403]]
+
+
+@given(
+    st.lists(st.integers(1, 5), min_size=1, max_size=6),
+    st.integers(1, 7),
+    st.integers(0, 3),
+    st.booleans(),
+    st.booleans(),
+)
+def test_batches_keep_every_shards_order_and_hold_no_two_of_a_shard(
+    tablets: list[int], at_once: int, canaries: int, one_cell: bool, late: bool
+) -> None:
+    steps = [
+        replace(
+            step, shard=f"ks/{number}", alias=Alias(f"zone{1 + step.alias.uid % 2}", 1000 * number + step.alias.uid)
+        )
+        for number, many in enumerate(tablets)
+        for step in of_shards("0", tablets=many)
+    ]
+    order = ordered(steps, late)
+    found = batches(order, at_once, canaries, one_cell, late)
+    flat = [step for batch in found for step in batch]
+    assert sorted(uids(tuple(flat))) == sorted(uids(order))
+    for shard in {step.shard for step in order}:
+        assert [s for s in flat if s.shard == shard] == [s for s in order if s.shard == shard]
+    for batch in found:
+        assert len({step.shard for step in batch}) == len(batch) <= at_once
+        if one_cell and at_once > 1:
+            assert len({step.alias.cell for step in batch}) == 1
+    if late:
+        kinds = [step.type == TabletType.PRIMARY for step in flat[canaries:]]
+        assert kinds == sorted(kinds)
+
+
+def test_it_takes_no_more_batches_than_the_longest_shard_or_the_work_divided_up() -> None:
+    order = ordered(of_shards("0", "1", "2", "3", "4", "5", "6", "7"))
+    assert sizes(batches(order, shards_at_once=8)) == [8, 8, 8]
+    assert sizes(batches(order, shards_at_once=4)) == [4, 4, 4, 4, 4, 4]
+
+
+@pytest.mark.parametrize(("at_once", "canaries"), [(0, 0), (-1, 0), (2, -1)])
+def test_numbers_that_make_no_sense_are_refused(at_once: int, canaries: int) -> None:
+    with pytest.raises(Unfit, match="shards_at_once is at least 1 and canary at least 0"):
+        batches(ordered(of_shards("0")), at_once, canaries)

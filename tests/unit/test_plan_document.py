@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -45,13 +46,21 @@ def step(uid: int, kind: TabletType = TabletType.REPLICA, **given: Any) -> Step:
 STEPS = (step(102), step(103), step(101, TabletType.PRIMARY))
 
 
+def alone(steps: Iterable[Step]) -> list[tuple[Step, ...]]:
+    """One at a time."""
+    return [(s,) for s in steps]
+
+
+ALONE = alone(STEPS)
+
+
 def now(*changed: Step) -> dict[Alias, Step]:
     return {s.alias: s for s in (*STEPS, *changed)}
 
 
 def approved() -> dict[str, Any]:
     """As it comes back from a file."""
-    found: dict[str, Any] = json.loads(json.dumps(document(STEPS, OPTIONS)))
+    found: dict[str, Any] = json.loads(json.dumps(document(ALONE, OPTIONS)))
     return found
 
 
@@ -68,24 +77,24 @@ def test_the_plans_own_outcome_is_no_difference() -> None:
 
 def test_the_hash_does_not_cover_what_changes_by_itself() -> None:
     others = [replace(s, reason="another", type=TabletType.REPLICA) for s in STEPS]
-    assert document(others, OPTIONS)["hash"] == approved()["hash"]
+    assert document(alone(others), OPTIONS)["hash"] == approved()["hash"]
 
 
 @given(st.sampled_from(["current", "wanted", "current_revision", "wanted_revision", "shard"]), st.integers(0, 2))
 def test_the_hash_covers_what_is_done(name: str, number: int) -> None:
     changed = [replace(s, **{name: "other"}) if n == number else s for n, s in enumerate(STEPS)]
-    assert document(changed, OPTIONS)["hash"] != approved()["hash"]
+    assert document(alone(changed), OPTIONS)["hash"] != approved()["hash"]
 
 
 @given(st.permutations(STEPS))
 def test_the_hash_covers_the_order(order: list[Step]) -> None:
-    assert (document(order, OPTIONS)["hash"] == approved()["hash"]) == (tuple(order) == STEPS)
+    assert (document(alone(order), OPTIONS)["hash"] == approved()["hash"]) == (tuple(order) == STEPS)
 
 
 def test_the_hash_covers_what_was_accepted_in_whatever_order() -> None:
     two = {**OPTIONS, "accept_no_route": ["b", "a"]}
-    assert document(STEPS, two)["hash"] == document(STEPS, {**two, "accept_no_route": ["a", "b"]})["hash"]
-    assert document(STEPS, two)["hash"] != approved()["hash"]
+    assert document(ALONE, two)["hash"] == document(ALONE, {**two, "accept_no_route": ["a", "b"]})["hash"]
+    assert document(ALONE, two)["hash"] != approved()["hash"]
 
 
 @pytest.mark.parametrize(
@@ -141,8 +150,8 @@ OTHER_SHARD = tuple(replace(s, shard="commerce/80-") for s in (step(202), step(2
 
 def test_a_roll_that_is_to_stop_before_its_reparents_needs_a_plan_that_was_made_for_that() -> None:
     today = now(*OTHER_SHARD)
-    through = document([*STEPS, *OTHER_SHARD], OPTIONS)
-    held = document([*STEPS[:2], *OTHER_SHARD[:2], STEPS[2], OTHER_SHARD[2]], OPTIONS)
+    through = document(alone([*STEPS, *OTHER_SHARD]), OPTIONS)
+    held = document(alone([*STEPS[:2], *OTHER_SHARD[:2], STEPS[2], OTHER_SHARD[2]]), OPTIONS)
     assert differences(through, today, OPTIONS) == differences(held, today, OPTIONS) == []
     assert differences(held, today, OPTIONS, hold_before_reparent=True) == []
     assert differences(through, today, OPTIONS, hold_before_reparent=True) == [
@@ -163,7 +172,7 @@ def test_a_tablet_that_is_gone_and_an_option_that_is_another_are_named() -> None
 
 
 def test_an_option_that_only_the_plan_has_is_a_difference() -> None:
-    more = document(STEPS, {**OPTIONS, "max_lag": "5"})
+    more = document(ALONE, {**OPTIONS, "max_lag": "5"})
     assert differences(more, now(), OPTIONS) == ["option max_lag: the plan has '5', this run None"]
 
 
@@ -181,8 +190,8 @@ def test_an_edited_plan_is_refused() -> None:
         ({"format": 2}, "format 2"),
         ({"format": 1, "tablets": "all"}, "names no tablets"),
         ({"format": 1, "tablets": [{"tablet": "zone1-101"}], "options": {}}, "names no tablets"),
-        ({**document(STEPS, {}), "options": None}, "names no tablets"),
-        ({**document(STEPS, {}), "approved_by": "me"}, "names no tablets"),
+        ({**document(ALONE, {}), "options": None}, "names no tablets"),
+        ({**document(ALONE, {}), "approved_by": "me"}, "names no tablets"),
     ],
 )
 def test_what_is_no_plan_is_refused(content: dict[str, Any], reason: str) -> None:
@@ -199,6 +208,8 @@ PLACES: list[tuple[Any, ...]] = [
     (),
     ("options",),
     ("options", "wanted_since"),
+    ("batches",),
+    ("batches", 0),
     ("tablets",),
     ("tablets", 0),
     *(("tablets", 0, key) for key in ("tablet", "shard", "action", "current", "wanted")),
@@ -233,6 +244,29 @@ def test_whatever_a_document_with_a_true_hash_holds_it_is_a_plan_or_refused(
         assert steps_of(content, now()) == tuple(now()[alias] for alias in aliases)
 
 
+@pytest.mark.parametrize("sizes", [[3], [1, 1], [2, 1], [1, 1, 0, 1], [1, 1, True], [1.0, 1, 1], [4, -1]])
+def test_batches_that_divide_the_tablets_up_otherwise_or_hold_two_of_a_shard_are_no_plan(sizes: list[Any]) -> None:
+    content = {**approved(), "batches": sizes}
+    with pytest.raises(Unfit, match="names no tablets"):
+        tablets_of({**content, "hash": hash_of(content)})
+
+
+def test_the_hash_covers_the_batches() -> None:
+    together = document([(STEPS[0], OTHER_SHARD[0])], OPTIONS)
+    assert together["batches"] == [2]
+    assert together["hash"] != document(alone([STEPS[0], OTHER_SHARD[0]]), OPTIONS)["hash"]
+    assert tablets_of(together) == [STEPS[0].alias, OTHER_SHARD[0].alias]
+
+
+def test_an_override_is_an_option_of_the_plan_with_its_reason() -> None:
+    given = {**OPTIONS, "override_gates": {"new_pod_has_a_place": "nodes are added on demand"}}
+    planned = json.loads(json.dumps(document(ALONE, given)))
+    assert differences(planned, now(), given) == []
+    assert differences(planned, now(), OPTIONS | {"override_gates": {}}) == [
+        "option override_gates: the plan has {'new_pod_has_a_place': 'nodes are added on demand'}, this run ''"
+    ]
+
+
 def test_a_plan_that_names_a_tablet_twice_is_refused() -> None:
     with pytest.raises(Unfit, match="twice"):
-        tablets_of(document([*STEPS, STEPS[0]], OPTIONS))
+        tablets_of(document(alone([*STEPS, STEPS[0]]), OPTIONS))

@@ -66,7 +66,8 @@ def run(session: Session) -> dict[str, Any]:
             if pod is None:
                 raise session.failure("its Pod was not found", gate="owner_is_supported")
             leaves_at = case.tablet.mysqld.gtid_executed if case.tablet.mysqld else ""
-            claim.intend(session.alias, replace(session.entry, position=str(leaves_at)), "replace")
+            entry = session.with_overrides(replace(session.entry, position=str(leaves_at)))
+            claim.intend(session.alias, entry, "replace")
             with session.phases.phase("evict"):
                 _evict(session, pod)
             session.state = "it is DRAINED and its Pod was evicted"

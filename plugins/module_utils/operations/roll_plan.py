@@ -16,7 +16,7 @@ from ..arguments import cluster_spec
 from ..cluster import Cluster, in_parallel, of_tablets
 from ..durability import POLICIES
 from ..fleet import Alias, Shard, Tablet, TabletType
-from ..options import aliases
+from ..options import aliases, overrides_of
 from ..owners import Wanted
 from ..place import Place
 from ..rights import Granted
@@ -45,7 +45,15 @@ NEAR_SHARD_PREFLIGHT: tuple[gates.Gate, ...] = (
 # Of a shard whose primary is to be moved: without it the roll would stop there, with everything else done.
 NEAR_PRIMARY_PREFLIGHT: tuple[gates.Gate, ...] = (gates.buffering_covers_reparent,)
 # The options that a plan is approved with.
-DECIDING = ("wanted_since", "accept_drained", "accept_no_route")
+DECIDING = (
+    "wanted_since",
+    "accept_drained",
+    "accept_no_route",
+    "override_gates",
+    "shards_at_once",
+    "canary",
+    "one_cell_at_once",
+)
 SHARDS_ASKED, SHARDS_AT_ONCE = 16, 8
 PROBLEMS_NAMED = 20
 ROWS_WORTH_A_QUESTION = 100
@@ -59,7 +67,12 @@ def argument_spec() -> dict[str, Any]:
         "wanted_since": {"type": "str"},
         "accept_drained": {"type": "list", "elements": "str", "default": []},
         "accept_no_route": {"type": "list", "elements": "str", "default": []},
+        "override_gates": {"type": "dict", "default": {}},
+        "shards_at_once": {"type": "int", "default": 1},
+        "canary": {"type": "int", "default": 0},
+        "one_cell_at_once": {"type": "bool", "default": False},
         "hold_before_reparent": {"type": "bool", "default": False},
+        "replicas_wait": {"type": "float", "default": 0.0},
         "wait_replicas_timeout": {"type": "float", "default": 3.0},
         "reparent_timeout": {"type": "float", "default": 6.5},
         "plan": {"type": "dict"},
@@ -71,6 +84,7 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     if not params["tablets"]:
         raise plan.Unfit("the selection is empty: no host of the play is a tablet (check --limit and the inventory)")
     chosen = aliases(params["tablets"])
+    overrides = overrides_of(params)
     approved = params["plan"]
     if approved is not None:
         chosen = _of_plan(approved, chosen)
@@ -87,15 +101,19 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     for step in steps.values():
         whole[step.shard] = (*whole.get(step.shard, ()), step)
     options = {name: params[name] for name in DECIDING}
+    late = params["hold_before_reparent"] or params["replicas_wait"] > 0
     if approved is None:
-        order = plan.ordered((step for alias, step in steps.items() if alias in chosen), params["hold_before_reparent"])
+        order = plan.ordered((step for alias, step in steps.items() if alias in chosen), late)
+        batches = plan.batches(order, params["shards_at_once"], params["canary"], params["one_cell_at_once"], late)
+        order = tuple(step for batch in batches for step in batch)
+        document = plan_document.document(batches, options)
     else:
         moved = plan_document.differences(approved, steps, options, params["hold_before_reparent"])
         if moved:
             raise plan.Unfit(f"the world has moved since the plan was made: {_in_short(moved)}", plan_document.NEW_PLAN)
-        order = plan_document.steps_of(approved, steps)
-    plan.check_primaries_last(order, whole)
-    document = plan_document.document(order, options) if approved is None else approved
+        order, document = plan_document.steps_of(approved, steps), approved
+    if params["replicas_wait"] <= 0 and gates.primary_comes_last.__name__ not in overrides:
+        plan.check_primaries_last(order, whole)
     todo = frozenset(step.alias for step in order if step.action == "replace")
     coming = list(dict.fromkeys(_shard_of(fleet[step.alias]) for step in order if step.alias in todo))
     near, far = coming[:SHARDS_ASKED], coming[SHARDS_ASKED:]
@@ -112,12 +130,13 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     problems += [problem for view in known for problem in preflight.far(view)]
     if problems:
         raise plan.Unfit(_in_short(problems))
-    notes = readiness.notes(order, views)
+    notes = [*readiness.notes(order, views), *preflight.passed]
     return {
         "changed": False,
         "plan": [{**step.as_dict(), "predicted": before} for step, before in zip(order, _before(order), strict=True)],
         "asked": [f"{keyspace}/{shard}" for keyspace, shard in near],
         "order": [str(step.alias) for step in order],
+        "batches": document["batches"],
         "left": sum(step.action != "skip" for step in order),
         "paused": paused,
         "notes": notes,
@@ -125,7 +144,7 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
         "hash": document["hash"],
         "text": "\n".join(
             [
-                *(f"{n:3d}. {s.alias} {s.shard} {s.type} {s.action}: {s.reason}" for n, s in enumerate(order, 1)),
+                *_lines(order, document["batches"]),
                 *(f"note: {note}" for note in notes),
                 *([f"paused: {paused}"] if paused else []),
             ]
@@ -175,6 +194,15 @@ def _before(order: tuple[plan.Step, ...]) -> list[list[str]]:
     return found
 
 
+def _lines(order: tuple[plan.Step, ...], sizes: list[int]) -> list[str]:
+    """A line for each tablet, numbered by the batch that takes it."""
+    batch_of = [number for number, size in enumerate(sizes, 1) for _tablet in range(size)]
+    return [
+        f"{number:3d}. {s.alias} {s.shard} {s.type} {s.action}: {s.reason}"
+        for number, s in zip(batch_of, order, strict=True)
+    ]
+
+
 def _in_short(problems: list[str]) -> str:
     more = f"; and {len(problems) - PROBLEMS_NAMED} more" if len(problems) > PROBLEMS_NAMED else ""
     return "; ".join(problems[:PROBLEMS_NAMED]) + more
@@ -220,6 +248,8 @@ class _Preflight:
         self._fleet, self._todo, self._cluster, self._clock = fleet, todo, cluster, clock
         self._in_flight = {a: m.entry.original_type for a, m in fleet.items() if m.entry is not None and m.in_flight}
         self._hold = bool(params["hold_before_reparent"])
+        self._overrides = overrides_of(params)
+        self.passed: list[str] = []  # what is red and is passed by override, in words
         self._reparent_limit_s = float(params["wait_replicas_timeout"] + params["reparent_timeout"])
         self._accept_drained, self._accept_no_route = (
             aliases(params[name]) for name in ("accept_drained", "accept_no_route")
@@ -255,14 +285,16 @@ class _Preflight:
                 accept_no_route=self._accept_no_route,
                 rights=granted,
                 reparent_limit_s=self._reparent_limit_s,
+                overrides=self._overrides,
             )
             which = of_tablet + (of_shard if number == 0 and not resuming else ())
             if number == 0 and granted is not None:
                 which = FLEET_PREFLIGHT + which
             if member.alias == view.primary and not self._hold and of_shard is NEAR_SHARD_PREFLIGHT:
                 which += NEAR_PRIMARY_PREFLIGHT
-            red = gates.red(gates.evaluate(which, case))
-            found += [f"{member.alias}: {verdict.gate}: {verdict.reason}" for verdict in red]
+            verdicts = gates.evaluate(which, case)
+            found += [f"{member.alias}: {verdict.gate}: {verdict.reason}" for verdict in gates.red(verdicts)]
+            self.passed += [f"{member.alias}: {v.gate}: {v.reason}" for v in verdicts if v.overridden]
         chosen = frozenset(member.alias for member in mine)
         return found + never_possible(_at_rest(view, self._in_flight), chosen, self._accept_no_route)
 

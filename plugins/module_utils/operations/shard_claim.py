@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import gates
 from ..arguments import cluster_spec, place_spec
+from ..gates import Case
 from ..session import Session
+from ..waiting import Look
 
 
 def argument_spec() -> dict[str, Any]:
@@ -19,6 +22,9 @@ def argument_spec() -> dict[str, Any]:
         **place_spec(),
         "roll": {"type": "str"},
         "claim_wait": {"type": "float", "default": 0.0},
+        "wanted_revision": {"type": "str"},
+        "wanted_since": {"type": "str"},
+        "replicas_wait": {"type": "float", "default": 0.0},
         "state": {"type": "str", "choices": ["present", "absent", "query"], "default": "present"},
     }
 
@@ -39,12 +45,43 @@ def run(session: Session) -> dict[str, Any]:
                 (state == "present" and not mine) or (state == "absent" and mine)
             )
             return _result(session, changed, before, before)
+        if state == "present" and not mine and session.params["replicas_wait"] > 0:
+            with session.phases.phase("wait for replicas"):
+                _wait_replicas(session)
         with session.phases.phase("claim"):
             claim = session.hold()
             if state == "absent":
                 claim.release()
         after = _shown(session.claims.read(session.lease_name))
         return _result(session, before["holder"] != after["holder"], before, after)
+
+
+def _wait_replicas(session: Session) -> None:
+    """A primary waits for its shard's other tablets, which other slices of the roll replace; unclaimed, for those need the claim."""
+
+    def look() -> Look[bool]:
+        shard, tablet = session.read(mysqlds=False, vtgates=False)
+        pod = session.pod_of(tablet)
+        if shard.primary != session.alias or pod is None:
+            return Look(True)
+        owners = session.cluster.owners_of(t.pod for t in shard.tablets if t.pod is not None)
+        case = Case(
+            shard=shard,
+            alias=session.alias,
+            now=session.clock.monotonic(),
+            wanted=session.wanted(owners[pod.owner]),
+            goals={key: session.wanted_of(owner) for key, owner in owners.items() if key != pod.owner},
+        )
+        verdict = gates.primary_comes_last(case)
+        return Look(True) if verdict.ok else Look(missing=verdict.reason)
+
+    session.until(
+        look,
+        "the shard's other tablets to be replaced",
+        session.params["replicas_wait"],
+        every_s=2.0,
+        gate=gates.primary_comes_last.__name__,
+    )
 
 
 def _shown(lease: Any) -> dict[str, Any]:

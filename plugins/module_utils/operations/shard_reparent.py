@@ -60,7 +60,7 @@ def run(session: Session) -> dict[str, Any]:
             before = {"primary": str(shard.primary)}
             if shard.primary != session.alias and tablet.type != TabletType.PRIMARY:
                 return session.result(False, before, before)
-            case = session.fresh_case(rights=True)
+            case = session.fresh_case(rights=True, siblings=True)
         candidate = _choose(session, case)
         session.require(gates.REPARENT, _of_reparent(session, case, candidate))
         after = {"primary": str(candidate)}
@@ -97,7 +97,7 @@ def _reparent(session: Session, claims: tuple[Claim, ...], case: gates.Case, bef
         transactions = _wait_transactions(session)
     counters = _buffer_counters(session)  # before the gates: a slow vtgate would make their evidence old
     with session.phases.phase("gates"):
-        case = case if session.still_good(case) else session.fresh_case(rights=True)
+        case = case if session.still_good(case) else session.fresh_case(rights=True, siblings=True)
         candidate = _choose(session, case)
         case = _of_reparent(session, case, candidate)
         session.require(gates.REPARENT, case, acting=True)

@@ -90,9 +90,10 @@ def run(session: Session) -> dict[str, Any]:
             address=tablet.hostname,
             server_uuid=tablet.mysqld.server_uuid,
             position=str(tablet.mysqld.gtid_executed),
+            overridden=entry.overridden if entry.recent(session.clock.time()) else {},
         )
         with session.phases.phase("drain"):
-            claim.intend(session.alias, entry, "drain")
+            claim.intend(session.alias, session.with_overrides(entry), "drain")
             session.change_type(TabletType.DRAINED)
             session.state = f"it is DRAINED (was {tablet.type})"
         with session.phases.phase("idle"), ThreadPoolExecutor(1) as aside:

@@ -267,6 +267,10 @@ def _not_as_wanted(world: World) -> None:
         world.pods[name]["metadata"]["labels"]["controller-revision-hash"] = "old"
 
 
+def _one_not_as_wanted(world: World) -> None:
+    world.pods["commerce-x-80-103"]["metadata"]["labels"]["controller-revision-hash"] = "old"
+
+
 def _two_tablets(world: World) -> None:
     del world.tablets[SIBLING]
 
@@ -304,6 +308,12 @@ REPARENT_FAULTS = (
     ),
     Fault("is_primary", "record and type disagree", "is_primary", _says_replica, first="shard_has_healthy_primary"),
     Fault("candidate_is_fit", "no replica is as wanted", "does not run what is wanted yet", _not_as_wanted),
+    Fault(
+        "primary_comes_last",
+        "a replica is not upgraded yet",
+        "zone1-0000000103 of commerce/-80 comes before its primary",
+        _one_not_as_wanted,
+    ),
     Fault("candidate_is_fit", "all lag", "replication does not run or lags", _both_lag),
     Fault(
         "candidate_is_fit",

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -76,8 +77,36 @@ def test_takes_the_replica_that_has_executed_most(world: World) -> None:
 
 def test_takes_the_fit_replica_although_another_has_executed_more(world: World) -> None:
     world.tablet(SIBLING).gtid = f"{uuid_of(PRIMARY)}:1-90"
-    world.pods["commerce-x-80-102"]["metadata"]["labels"][labels.REVISION] = "old"
+    world.tablet(REPLICA).lag = 60.0
     assert run(world)["after"]["primary"] == str(SIBLING)
+
+
+def test_an_override_passes_a_gate_that_may_be_passed_and_is_in_result_and_journal(world: World) -> None:
+    world.pods["commerce-x-80-103"]["metadata"]["labels"][labels.REVISION] = "old"
+    result = run(world, override_gates={"primary_comes_last": "node-7 dies today"})
+    (passed,) = [v for v in result["gates"] if v["gate"] == "primary_comes_last"]
+    assert passed["verdict"] == "overridden"
+    assert passed["reason"] == (
+        "passed by override (node-7 dies today): zone1-0000000103 of commerce/-80 comes before its primary"
+    )
+    entry = json.loads(world.leases[labels.shard_lease("commerce", "-80")]["metadata"]["annotations"][labels.JOURNAL])
+    assert entry[str(PRIMARY)]["overridden"] == {"primary_comes_last": "node-7 dies today"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        ({"enough_ackers_remain": "in a hurry"}, "enough_ackers_remain guards data and stays"),
+        ({"primary_comes_lats": "in a hurry"}, "primary_comes_lats is no gate"),
+        ({"primary_comes_last": " "}, "needs a reason"),
+    ],
+)
+def test_an_override_that_may_not_be_is_refused_before_anything_is_touched(
+    world: World, overrides: dict[str, str], reason: str
+) -> None:
+    with pytest.raises(StepFailure, match=reason):
+        run(world, override_gates=overrides)
+    assert world.calls == []
 
 
 def test_takes_the_replica_that_was_named(world: World) -> None:
