@@ -71,6 +71,10 @@ behaviour: venv ## every rule broken on purpose, on the simulated fleet: docs/sa
 simulated: venv ## both of them: all that needs no lab
 	pytest $(ON_EACH_CORE) tests/unit tests/behaviour
 
+.PHONY: playbooks
+playbooks: venv ## the real ansible-playbook on simulated fleets: signals, hooks, plans, the README, rolls beside each other
+	pytest $(ON_EACH_CORE) --fleet=sim tests/behaviour_playbook tests/kind/test_rolls_together.py
+
 .PHONY: unit-oldest
 unit-oldest: venv ## the unit tests on the oldest Python, ansible-core and libraries that we say we support
 	tests/ci/oldest
@@ -94,7 +98,7 @@ lab-clean: ## stop the lab and drop its caches
 
 .PHONY: kind
 kind: venv ## one real roll with one kill and rerun on the lab that is up; one test after the other, for the lab is one for all
-	pytest tests/kind
+	pytest tests/kind/test_rolling_upgrade.py tests/kind/test_stops.py
 
 # The simulated tests come before the lab: it takes half of the machine, and what they find needs none.
 .PHONY: test
@@ -104,12 +108,9 @@ test: venv ## what CI runs: lint, sanity, build, unit tests, simulated fleets an
 	@$(STAGE) build $(MAKE) build
 	@$(STAGE) unit-oldest $(MAKE) unit-oldest
 	@$(STAGE) simulated $(MAKE) simulated
+	@$(STAGE) playbooks $(MAKE) playbooks
 	@$(STAGE) lab $(MAKE) lab
 	@STAGE_QUIET=1 $(STAGE) kind $(MAKE) kind
-
-.PHONY: behaviour-playbook
-behaviour-playbook: venv ## the real ansible-playbook on the simulated fleet: four signals at three steps, hooks, the README's inventory
-	pytest tests/behaviour_playbook
 
 .PHONY: demo
 demo: venv ## the first minute: the real playbook on a simulated fleet, under clients; no Docker, no Go
@@ -128,8 +129,9 @@ bench-scale: venv ## simulated fleets of 3 to 10,000 tablets and 2 to 200 vtgate
 	python -m tests.bench.scale
 
 .PHONY: test-kind
-test-kind: venv ## every molecule scenario, or SCENARIO=name, on the lab; before an issue is called resolved
+test-kind: venv ## every molecule scenario, or SCENARIO=name, then rolls beside each other, on the lab; before an issue is called resolved
 	molecule test $(if $(SCENARIO),-s $(SCENARIO),--all)
+	$(if $(SCENARIO),,pytest tests/kind/test_rolls_together.py)
 
 .PHONY: budget
 budget: ## the last run of each stage beside its budget in docs/ci.md

@@ -21,7 +21,8 @@ from urllib.parse import quote
 
 from ansible_collections.vtops.vitess.tests.kind.harness import TOP, Lab
 
-OUT = TOP / "build/sim"
+# A worker of pytest-xdist has files of its own.
+OUT = TOP / "build/sim" / os.environ.get("PYTEST_XDIST_WORKER", "")
 START_LIMIT_S = 30.0
 RESOURCES = {"pod": "pods", "lease": "leases", "sts": "statefulsets", "statefulset": "statefulsets"}
 GROUPS = {"pods": "/api/v1", "leases": "/apis/coordination.k8s.io/v1", "statefulsets": "/apis/apps/v1"}
