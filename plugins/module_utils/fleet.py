@@ -12,6 +12,7 @@ from enum import Enum
 
 from .gtid import GtidSet
 from .place import Resources
+from .versions import Version, of_server
 
 ALIAS = re.compile(r"^(?P<cell>[A-Za-z0-9_.][A-Za-z0-9_.-]*)-(?P<uid>\d{1,10})$")
 
@@ -130,6 +131,11 @@ class Tablet:
     pod: Pod | None = None
     mysqld: Mysqld | None = None
     mysqld_error: str = ""
+
+    @property
+    def mysql(self) -> Version | None:
+        """The version that its mysqld reports, None where that does not answer."""
+        return of_server(self.mysqld.version) if self.mysqld else None
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from .gates import Case, Gate, Verdict
 from .options import aliases
 from .owners import Owner, Wanted
 from .place import Place
+from .versions import Series
 from .waiting import Clock, Look, Report, Waiter, WaitTimeout
 
 UNCHANGED = "nothing was changed"
@@ -228,6 +229,7 @@ class Session:
             accepted = {
                 name: aliases(self.params[name]) for name in ("accept_drained", "accept_no_route", "batch", "predicted")
             }
+            series = Series.parse(self.params["mysql_series"]) if self.params["mysql_series"] else None
         except ValueError as error:
             raise self.failure(str(error)) from error
         if not self.params["_check_mode"]:
@@ -245,6 +247,7 @@ class Session:
             batch=accepted["batch"],
             predicted=accepted["predicted"],
             place=place,
+            mysql_series=series,
         )
 
     def fresh_case(self, canary: bool = True, rights: bool = False) -> Case:
@@ -280,6 +283,7 @@ class Session:
             case = replace(
                 self.case(shard, owner, place),
                 backup_running=said is not None and said.backup_running,
+                vttablet=said.build_version if said is not None else "",
                 rights=granted,
                 paused=found["paused"],
             )
