@@ -36,6 +36,13 @@ options:
   wanted_since:
     description: Instead of a revision, an RFC 3339 time; a Pod created before it is to be replaced. A time that is yet to come is refused.
     type: str
+  mysql_series:
+    description:
+      - The MySQL release series that what is wanted brings, for example V(8.4), where that is another than the one that runs. It
+        cannot be known before a tablet runs it, since image tags prove nothing.
+      - A step that MySQL does not document is refused, and the mysqld is stopped with C(innodb_fast_shutdown=0). Without it a shard in
+        which one tablet came back with another series is not rolled any further.
+    type: str
   max_lag:
     description: Replication lag in seconds up to which a tablet counts as a route for clients and as caught up.
     type: float

@@ -30,6 +30,7 @@ VTGATES = "kubectl -n {namespace} get pods -l {vtgate_selector}"
 PODS_SOUGHT = "correct tablet_selector or tablet_namespaces"
 LOG_IN = "correct login_user and login_password"
 ROUTES = "mysql at each vtgate: SHOW VITESS_TABLETS"
+MYSQL = "vtctldclient GetFullStatus {alias}"
 OWNERS = "kubectl -n {namespace} get statefulsets -o wide"
 CLAIM = "kubectl -n {namespace} get lease {lease} -o yaml"
 READMIT = "ansible localhost -m vtops.vitess.vtgate_readmit -a 'namespace={namespace} tablet={alias}'"
@@ -66,11 +67,15 @@ LOOKS: dict[str, str] = {
     "owner_is_observed": OWNERS,
     "spec_is_as_planned": OWNERS,
     "version_step_is_allowed": OWNERS,
+    "mysql_step_is_allowed": MYSQL,
+    "two_mysql_series_at_most": MYSQL,
+    "others_run_the_new_series": MYSQL,
+    "slow_shutdown": MYSQL,
     "new_pod_has_a_place": "kubectl describe nodes",
     "rights_are_granted": "kubectl -n {namespace} auth can-i --list",
     "claim": CLAIM,
     "reparent": "vtctldclient GetShard {keyspace}/{shard}",
-    "caught_up": "vtctldclient GetFullStatus {alias}",
+    "caught_up": MYSQL,
     "routes": ROUTES,
     "every_vtgate_agrees": ROUTES,
     "soak": TABLETS,

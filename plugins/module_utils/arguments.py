@@ -102,6 +102,7 @@ def roll_spec() -> dict[str, Any]:
         "claim_wait": {"type": "float", "default": 0.0},
         "wanted_revision": {"type": "str"},
         "wanted_since": {"type": "str"},
+        "mysql_series": {"type": "str"},
         "max_lag": {"type": "float", "default": 10.0},
         "accept_drained": {"type": "list", "elements": "str", "default": []},
         "accept_no_route": {"type": "list", "elements": "str", "default": []},

@@ -493,6 +493,7 @@ def parse_pod(item: Json) -> Pod:
     meta, spec, status = item["metadata"], item.get("spec") or {}, item.get("status") or {}
     owner: Json = next((o for o in meta.get("ownerReferences") or [] if o.get("controller")), {})
     conditions = {c["type"]: c["status"] for c in status.get("conditions") or []}
+    since = next((c.get("lastTransitionTime") for c in status.get("conditions") or [] if c["type"] == "Ready"), None)
     return Pod(
         namespace=str(meta.get("namespace") or ""),
         name=str(meta["name"]),
@@ -504,6 +505,7 @@ def parse_pod(item: Json) -> Pod:
         ready=conditions.get("Ready") == "True",
         terminating=bool(meta.get("deletionTimestamp")),
         created=parse_timestamp(str(meta.get("creationTimestamp") or "")),
+        ready_since=parse_timestamp(since) if since and conditions.get("Ready") == "True" else 0.0,
         revision=str((meta.get("labels") or {}).get(labels.REVISION) or ""),
         owner_kind=str(owner.get("kind") or ""),
         owner_name=str(owner.get("name") or ""),

@@ -12,6 +12,7 @@ from enum import Enum
 
 from .gtid import GtidSet
 from .place import Resources
+from .versions import Version, of_server
 
 ALIAS = re.compile(r"^(?P<cell>[A-Za-z0-9_.][A-Za-z0-9_.-]*)-(?P<uid>\d{1,10})$")
 
@@ -70,6 +71,7 @@ class Pod:
     ready: bool = False
     terminating: bool = False
     created: float = 0.0  # seconds since the epoch
+    ready_since: float = 0.0  # seconds since the epoch, 0 where it is not Ready or nobody says since when
     revision: str = ""
     owner_kind: str = ""
     owner_name: str = ""
@@ -131,6 +133,11 @@ class Tablet:
     mysqld: Mysqld | None = None
     mysqld_error: str = ""
 
+    @property
+    def mysql(self) -> Version | None:
+        """The version that its mysqld reports, None where that does not answer."""
+        return of_server(self.mysqld.version) if self.mysqld else None
+
 
 @dataclass(frozen=True)
 class Route:
@@ -191,6 +198,7 @@ class VtgateSettings:
     buffer_window_s: float = 10.0
     buffer_max_failover_s: float = 20.0
     buffer_min_gap_s: float = 60.0
+    buffer_size: int = 1000  # requests
     buffer_keyspace_shards: frozenset[str] = frozenset()
 
 

@@ -66,13 +66,19 @@ class Forecast:
         if not self.tablets:
             return []
         lines = [
-            f"forecast: {self.tablets} tablets in {self.batches} batches, about {_time(self.tablet_s)} each, {_time(self.least_s)} to "
-            f"{_time(self.most_s)} in all (from {self.source})"
+            (
+                f"forecast: {self.tablets} tablets in {self.batches} batches, about {_time(self.tablet_s)} each, {_time(self.least_s)} to "
+                f"{_time(self.most_s)} in all (from {self.source})"
+            )
         ]
         if self.reparents:
             held = f"; vtgates hold writes for up to {self.buffer_window_s:g} s" if self.buffer_window_s else ""
-            full = f", each up to {self.writes_held:.0f} writes/s of a shard (--buffer-size)" if self.writes_held else ""
-            lines.append(f"clients: {self.reparents} reparents in which writes wait about {self.reparent_s:.1f} s{held}{full}")
+            full = (
+                f", each up to {self.writes_held:.0f} writes/s of a shard (--buffer-size)" if self.writes_held else ""
+            )
+            lines.append(
+                f"clients: {self.reparents} reparents in which writes wait about {self.reparent_s:.1f} s{held}{full}"
+            )
         lines.append(
             f"cost: {fleet} tablets at the most, {_hours(self.tablets * self.tablet_s)} tablet-hours away, one of a shard at a time; "
             f"blue/green: {2 * fleet} tablets, {fleet} tablet-hours for each hour that both fleets stand"
@@ -90,9 +96,7 @@ def forecast(
     """
     todo = [step.action != "skip" for step in order]
     ends = [sum(batches[:number]) for number in range(1, len(batches) + 1)] if len(batches) < len(order) else []
-    rounds = (
-        sum(any(todo[end - size : end]) for end, size in zip(ends, batches, strict=True)) if ends else sum(todo)
-    )
+    rounds = sum(any(todo[end - size : end]) for end, size in zip(ends, batches, strict=True)) if ends else sum(todo)
     reparents = sum(s.type == TabletType.PRIMARY and s.action != "skip" for s in order)
     taken = [e for e in done if e.finished and now - e.finished < RECENT_S and "replace" in e.steps and e.phases]
     waits = sorted(v.settings.tablet_refresh_interval_s for s in shards for v in s.live_vtgates if not v.error)
@@ -139,7 +143,9 @@ def _time(seconds: float) -> str:
     whole = round(seconds)
     if whole < 100:
         return f"{whole} s"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return (
+        f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    )
 
 
 def _hours(seconds: float) -> str:

@@ -19,6 +19,7 @@ from .fleet import SERVING_TYPES, Alias, Shard, Tablet, TabletType, Vtgate, Work
 from .owners import Owner, Wanted
 from .place import Place
 from .rights import Granted
+from .versions import Series
 
 TOPOLOGY_EVIDENCE_S = 2.0
 
@@ -50,7 +51,8 @@ class Case:
     now: monotonic. reparent_limit_s: the sum of a reparent's time-outs. backup_running: the tablet's own vttablet says so.
     rights: what Kubernetes said of the writes to come. paused: why an operator paused all rolls. held: whether this roll stops
     before it reparents. overrides: gates that an operator passes for this roll, with the reasons. goals: what each owner's tablets
-    must be, by Pod.owner; of an owner that is not in it, what this tablet must be.
+    must be, by Pod.owner; of an owner that is not in it, what this tablet must be. vttablet: the version that the tablet's own says
+    it is, empty where it was not asked. mysql_series: the one that the operator says the wanted spec brings.
     """
 
     shard: Shard
@@ -73,6 +75,8 @@ class Case:
     held: bool = False
     overrides: Mapping[str, str] = field(default_factory=dict)
     goals: Mapping[tuple[str, str, str], Wanted] = field(default_factory=dict)
+    vttablet: str = ""
+    mysql_series: Series | None = None
 
     def is_as_wanted(self, tablet: Tablet) -> bool:
         """Whether a tablet of the shard is what its own owner's tablets must be; one without a Pod is not."""
@@ -388,12 +392,60 @@ def spec_is_as_planned(case: Case) -> Verdict:
 
 
 def version_step_is_allowed(case: Case) -> Verdict:
-    """The wanted vttablet image skips no major version (vitess#19034)."""
+    """The wanted vttablet image skips no major version after the one that the running vttablet reports (vitess#19034)."""
     pod, owner = case.tablet.pod, case.owner
     if pod is None or owner is None:
         return _verdict(version_step_is_allowed, "", "no Pod to compare with")
     current, wanted = pod.image("vttablet"), owner.image("vttablet")
-    return _verdict(version_step_is_allowed, versions.refusal(current, wanted), f"{current} -> {wanted}")
+    problem = versions.refusal(current, wanted, case.vttablet)
+    return _verdict(version_step_is_allowed, problem, f"{current} -> {wanted}")
+
+
+def mysql_step_is_allowed(case: Case) -> Verdict:
+    """The mysqld that comes may start on this tablet's data: no long-term series is skipped, none goes back.
+
+    What comes is what mysql_series says and what tablets that are as wanted report. A series is crossed only where
+    mysql_series says so: there is no way back, and image tags prove nothing.
+    """
+    current, told = case.tablet.mysql, case.mysql_series
+    if current is None:
+        return _verdict(mysql_step_is_allowed, f"the MySQL version of {case.alias} is not known", "")
+    problems = [versions.mysql_refusal(current, told)] if told else []
+    for other in case.shard.others(case.alias):
+        version = other.mysql
+        if version is None or case.wanted is None or not case.wanted.met_by(other.pod):
+            continue
+        problem = versions.mysql_patch_refusal(current, version)
+        if told and version.series != told:
+            problem = f"mysql_series is {told}, but {other.alias} is as wanted and runs MySQL {version}"
+        elif version.series not in (told, current.series):
+            crossing = f"{other.alias} is as wanted and runs MySQL {version}, this one {current}: set mysql_series"
+            problem = versions.mysql_refusal(current, version.series) or f"{crossing}: '{version.series}'"
+        problems.append(problem)
+    return _verdict(
+        mysql_step_is_allowed,
+        list(dict.fromkeys(problem for problem in problems if problem)),
+        f"{current}" + (f" -> {told}" if told else ""),
+    )
+
+
+def two_mysql_series_at_most(case: Case) -> Verdict:
+    """The shard's mysqlds are of two MySQL series at most, that of mysql_series included (MySQL manual, Replication Compatibility)."""
+    versions_of = {tablet.alias: tablet.mysql for tablet in case.shard.tablets}
+    found = {version.series for version in versions_of.values() if version}
+    series = found | ({case.mysql_series} if case.mysql_series else set())
+    silent = [str(alias) for alias, version in versions_of.items() if not version and alias not in case.accept_drained]
+    named = ", ".join(map(str, sorted(series)))
+    problems = [f"the MySQL version of {', '.join(silent)} is not known"] if silent else []
+    if len(series) > 2:
+        problems.append(f"{case.shard} would have MySQL {named}: finish the last upgrade first")
+    return _verdict(two_mysql_series_at_most, problems, named)
+
+
+def slow_shutdown_is_needed(case: Case) -> bool:
+    """Whether the tablet's mysqld is to be stopped with innodb_fast_shutdown=0, as far as the operator has said what comes."""
+    current = case.tablet.mysql
+    return bool(current and case.mysql_series and versions.needs_slow_shutdown(current, case.mysql_series))
 
 
 def new_pod_has_a_place(case: Case) -> Verdict:
@@ -478,6 +530,8 @@ def candidate_problems(case: Case, candidate: Tablet) -> list[str]:
     blind = [v.name for v in case.shard.live_vtgates if v.should_see(case.tablet) and not v.should_see(candidate)]
     if blind:
         problems.append(f"{', '.join(blind)} would not see it (cells, keyspaces or tablets to watch)")
+    if older := _older_series(candidate, case.primary):
+        problems.append(older)
     if not case.is_as_wanted(candidate):
         problems.append(NOT_AS_WANTED)
     return problems
@@ -496,6 +550,40 @@ def primary_comes_last(case: Case) -> Verdict:
         return Verdict(primary_comes_last.__name__, None, f"the roll would have replaced {names} before")
     return _verdict(
         primary_comes_last, f"{names} of {case.shard} comes before its primary" if behind else "", "it does"
+    )
+
+
+def _older_series(candidate: Tablet, primary: Tablet | None) -> str:
+    """That a tablet is of an older MySQL series than the primary, or that this is not known; empty if it is not."""
+    mine, its = candidate.mysql, primary.mysql if primary else None
+    if mine is None or its is None:
+        return "its or the primary's MySQL version is not known"
+    return f"its MySQL {mine} is of an older series than the primary's {its}" if mine.series < its.series else ""
+
+
+def others_run_the_new_series(case: Case) -> Verdict:
+    """A reparent to a newer MySQL series comes when all tablets but the old primary run it: an older one cannot replicate from it.
+
+    So the new primary has ackers of its own series (MySQL manual, Replication Compatibility).
+    """
+    candidate = case.shard.tablet(case.candidate) if case.candidate else None
+    goal, have = (tablet.mysql if tablet else None for tablet in (candidate, case.primary))
+    if candidate is None or goal is None or have is None:
+        return _verdict(others_run_the_new_series, "the MySQL version of candidate or primary is not known", "")
+    if goal.series <= have.series:
+        return _verdict(others_run_the_new_series, "", f"no newer series: {have} -> {goal}")
+    others = [
+        (tablet.alias, tablet.mysql)
+        for tablet in case.shard.tablets
+        if tablet.alias not in {candidate.alias, case.shard.primary, *case.accept_drained}
+    ]
+    late = [alias for alias, version in others if version is None or version.series < goal.series]
+    if late and case.predicted.issuperset(late):
+        return Verdict(others_run_the_new_series.__name__, None, "the roll would have replaced them before")
+    return _verdict(
+        others_run_the_new_series,
+        [f"{alias} does not run MySQL {goal.series} yet" for alias in late],
+        f"{len(others)} others run MySQL {goal.series}" if others else f"{candidate.alias} will be alone of its series",
     )
 
 
@@ -570,6 +658,8 @@ _TAKES_AWAY: tuple[Gate, ...] = (
     owner_is_observed,
     spec_is_as_planned,
     version_step_is_allowed,
+    mysql_step_is_allowed,
+    two_mysql_series_at_most,
     new_pod_has_a_place,
 )
 
@@ -579,7 +669,6 @@ REPARENT: tuple[Gate, ...] = (
     *_ANY_ACT,
     is_primary,
     candidate_is_fit,
-    primary_comes_last,
     two_tablets_left_to_ack,
     canary_write_is_acked,
     buffering_covers_reparent,
@@ -588,6 +677,10 @@ REPARENT: tuple[Gate, ...] = (
     owner_is_observed,
     spec_is_as_planned,
     version_step_is_allowed,
+    mysql_step_is_allowed,
+    two_mysql_series_at_most,
+    others_run_the_new_series,
+    primary_comes_last,
     new_pod_has_a_place,
     rights_are_granted,
     roll_is_not_paused,

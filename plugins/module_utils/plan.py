@@ -13,6 +13,7 @@ from typing import Any
 from .fleet import Alias, Tablet, TabletType
 from .owners import Owner, Wanted
 
+PROGRAMS = ("vttablet", "mysqld")  # a tablet's containers
 ORDER = {
     TabletType.RDONLY: 1,
     TabletType.SPARE: 1,
@@ -26,7 +27,7 @@ ORDER = {
 class Step:
     """One tablet's place in a roll. action: replace, skip or finish (bring back what an earlier run took).
 
-    current, wanted: images. current_revision: empty where there is no Pod. wanted_revision: the owner's.
+    current, wanted: images; those of mysqld apart. current_revision: empty where there is no Pod. wanted_revision: the owner's.
     """
 
     alias: Alias
@@ -38,6 +39,8 @@ class Step:
     wanted: str = ""
     current_revision: str = ""
     wanted_revision: str = ""
+    current_mysqld: str = ""
+    wanted_mysqld: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For a module's result."""
@@ -63,8 +66,8 @@ class Unfit(Exception):
 
 def step_for(shard: str, tablet: Tablet, wanted: Wanted, owner: Owner | None, in_flight: bool) -> Step:
     """What a roll does with one tablet."""
-    current = tablet.pod.image("vttablet") if tablet.pod else ""
-    goal = owner.image("vttablet") if owner else ""
+    current, current_mysqld = (tablet.pod.image(name) if tablet.pod else "" for name in PROGRAMS)
+    goal, goal_mysqld = (owner.image(name) if owner else "" for name in PROGRAMS)
     if in_flight:
         action, reason = "finish", "an earlier run took it and did not bring it back"
     elif wanted.met_by(tablet.pod):
@@ -73,7 +76,8 @@ def step_for(shard: str, tablet: Tablet, wanted: Wanted, owner: Owner | None, in
         have = tablet.pod.revision if tablet.pod else "no Pod"
         action, reason = "replace", f"{have}, wanted {wanted}"
     revisions = tablet.pod.revision if tablet.pod else "", owner.update_revision if owner else ""
-    return Step(tablet.alias, shard, tablet.type, action, reason, current, goal, *revisions)
+    mysqlds = current_mysqld, goal_mysqld
+    return Step(tablet.alias, shard, tablet.type, action, reason, current, goal, *revisions, *mysqlds)
 
 
 def ordered(steps: Iterable[Step], primaries_at_the_end: bool = False) -> tuple[Step, ...]:

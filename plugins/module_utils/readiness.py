@@ -12,15 +12,17 @@ from collections.abc import Sequence
 from . import versions
 from .fleet import Shard, TabletType
 from .plan import Step
+from .versions import Series
 
 # With --init-tablet-type-lookup (v24) a restarted vttablet keeps the type that it was given.
 HELD_SINCE = 24
 
 
-def notes(order: Sequence[Step], shards: Sequence[Shard]) -> list[str]:
+def notes(order: Sequence[Step], shards: Sequence[Shard], mysql_series: Series | None = None) -> list[str]:
     """In a plan's order; nothing where it replaces no tablet. shards: those that were asked."""
     todo = [step for step in order if step.action == "replace"]
-    return [note for note in (_refresh(todo, shards), _not_held(todo), _no_return(order)) if note] if todo else []
+    found = (_refresh(todo, shards), _not_held(todo), _mysql(todo, shards, mysql_series), _no_return(order))
+    return [note for note in found if note] if todo else []
 
 
 def _refresh(todo: Sequence[Step], shards: Sequence[Shard]) -> str:
@@ -53,6 +55,24 @@ def _not_held(todo: Sequence[Step]) -> str:
     return (
         f"{len(early)} tablets will run a Vitess before v{HELD_SINCE}: each serves as soon as it has started, before it was seen to "
         "have caught up; what it served until then is in the result"
+    )
+
+
+def _mysql(todo: Sequence[Step], shards: Sequence[Shard], told: Series | None) -> str:
+    """A mysqld of a newer series upgrades the data dictionary as it starts; it cannot be turned back, and no image tag foretells it."""
+    runs = sorted({version.series for shard in shards for t in shard.tablets if (version := t.mysql)})
+    now = " and ".join(map(str, runs)) or "unknown"
+    if told and [told] != runs:
+        return (
+            f"MySQL {now} -> {told}: a tablet that was replaced has no way back but a backup of {now}; each mysqld is stopped with "
+            "innodb_fast_shutdown=0, which may outlast --mysql-shutdown-timeout and the Pod's grace period"
+        )
+    new = [step for step in todo if not told and step.wanted_mysqld != step.current_mysqld]
+    if not new:
+        return ""
+    return (
+        f"the mysqld image of {len(new)} tablets changes ({new[0].current_mysqld or 'unknown'} -> {new[0].wanted_mysqld or 'unknown'}; "
+        f"MySQL {now} runs): where it brings another series, say which (mysql_series), or the roll stops at a shard's second tablet"
     )
 
 

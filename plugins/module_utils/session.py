@@ -22,6 +22,7 @@ from .gates import Case, Gate, Verdict
 from .options import aliases, overrides_of
 from .owners import Owner, Wanted
 from .place import Place
+from .versions import Series
 from .waiting import Clock, Look, Report, Waiter, WaitTimeout
 
 UNCHANGED = "nothing was changed"
@@ -230,6 +231,7 @@ class Session:
                 name: aliases(self.params[name]) for name in ("accept_drained", "accept_no_route", "batch", "predicted")
             }
             overrides = overrides_of(self.params)
+            series = Series.parse(self.params["mysql_series"]) if self.params["mysql_series"] else None
         except ValueError as error:
             raise self.failure(str(error)) from error
         if not self.params["_check_mode"]:
@@ -248,6 +250,7 @@ class Session:
             predicted=accepted["predicted"],
             place=place,
             overrides=overrides,
+            mysql_series=series,
         )
 
     def fresh_case(self, canary: bool = True, rights: bool = False, siblings: bool = False) -> Case:
@@ -287,6 +290,7 @@ class Session:
             case = replace(
                 self.case(shard, owner, place),
                 backup_running=said is not None and said.backup_running,
+                vttablet=said.build_version if said is not None else "",
                 rights=granted,
                 paused=found["paused"],
                 goals=goals,

@@ -29,6 +29,9 @@ options:
   wanted_since:
     description: Instead of what the owners' specs say now, an RFC 3339 time; Pods created before it are to be replaced. A time that is yet to come is refused.
     type: str
+  mysql_series:
+    description: The MySQL release series that what is wanted brings, for example V(8.4), where that is another than the one that runs.
+    type: str
   accept_drained:
     description: Aliases of tablets that somebody else set to DRAINED and that are not to stop the roll.
     type: list

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .layout import Layout, TabletPlan, alias_of
-from .mysqld import Mysqld, Transaction, Waiting, has
+from .mysqld import Mysqld, Transaction, Waiting, has, series_of
 from .timeline import Timeline
 
 SERVING = ("PRIMARY", "REPLICA", "RDONLY")
@@ -120,6 +120,7 @@ class Fleet:
         self.migrations: list[tuple[str, str]] = []
         self.reparents: list[dict[str, object]] = []
         self.acts: list[str] = []  # what changed the fleet, in order
+        self.upgraded_in_haste: list[str] = []  # mysqlds of a new series on what a fast shutdown left
         self.prs_fault = ""  # before, demoted or after: how the next PlannedReparentShard fails
         self.on_change: list[Callable[[Tablet], None]] = []
         self.on_act: list[Callable[[str, str], None]] = []
@@ -134,7 +135,7 @@ class Fleet:
         alias = alias_of(plan.cell, plan.uid)
         number = uuid.UUID(int=self.random.getrandbits(128), version=4)
         kind = "PRIMARY" if first else plan.type
-        mysqld = Mysqld(str(number), "9.7.4", read_only=not first)
+        mysqld = Mysqld(str(number), self.layout.old_mysql, read_only=not first)
         tablet = Tablet(
             alias=alias,
             cell=plan.cell,
@@ -338,16 +339,22 @@ class Fleet:
             tablet.record.hostname = tablet.record.mysql_hostname = ""
         self.changed(tablet)
 
-    def start_mysqld(self, tablet: Tablet, empty: bool = False) -> None:
-        """mysqld starts on its volume; an empty one makes it a new server."""
+    def start_mysqld(self, tablet: Tablet, version: str, empty: bool = False) -> str:
+        """mysqld starts on its volume; an empty one makes it a new server. Why it gives up, empty where it does not."""
         mysqld = tablet.mysqld
         if empty:
             fresh = str(uuid.UUID(int=self.random.getrandbits(128), version=4))
-            tablet.mysqld = mysqld = Mysqld(fresh, mysqld.version)
+            tablet.mysqld = mysqld = Mysqld(fresh, version)
+        elif series_of(version) < series_of(mysqld.version):
+            return f"Cannot boot server version {version} on data directory built by version {mysqld.version}"
+        elif series_of(version) > series_of(mysqld.version) and mysqld.fast_shutdown:
+            self.upgraded_in_haste.append(tablet.alias)
+        mysqld.version, mysqld.fast_shutdown = version, 1
         mysqld.running, mysqld.read_only = True, True
         mysqld.received = dict(mysqld.executed)
         mysqld.relay.clear()  # relay_log_recovery
         mysqld.io = mysqld.sql = False
+        return ""
 
     def start_vttablet(self, tablet: Tablet, version: str, hostname: str) -> str:
         """Its process starts and registers; why it gives up, empty where it does not."""

@@ -82,7 +82,7 @@ class Kubernetes:
                 tablet = self.fleet.add(shard.name, plan, pod)
                 self._volume(pod, nodes[(index + number) % len(nodes)], labels)
                 self._running(tablet, owner, old)
-            owner["spec"]["template"] = self._template(self.layout.new, labels)
+            owner["spec"]["template"] = self._template(self.layout.new, self.layout.new_mysql, labels)
             self._observe(owner)
             self.store.put(
                 "poddisruptionbudgets",
@@ -103,9 +103,9 @@ class Kubernetes:
             "status": {"conditions": [{"type": "Ready", "status": "True"}]},
         }
 
-    def _template(self, version: str, labels: Json) -> Json:
+    def _template(self, version: str, mysql: str, labels: Json) -> Json:
         image = f"vitess/lite:v{version}"
-        containers = [{"name": "mysqld", "image": "mysql:9.7"}, {"name": "vttablet", "image": image}]
+        containers = [{"name": "mysqld", "image": f"mysql:{mysql}"}, {"name": "vttablet", "image": image}]
         return {"metadata": {"labels": dict(labels)}, "spec": {"containers": containers}}
 
     def _stateful_set(self, name: str, shard: str, replicas: int, labels: Json) -> Json:
@@ -117,7 +117,7 @@ class Kubernetes:
                     "replicas": replicas,
                     "updateStrategy": {"type": "OnDelete"},
                     "selector": {"matchLabels": labels},
-                    "template": self._template(self.layout.old, labels),
+                    "template": self._template(self.layout.old, self.layout.old_mysql, labels),
                 },
                 "status": {},
             },
@@ -267,7 +267,8 @@ class Kubernetes:
 
     def _ready(self, pod: Json, ready: bool) -> None:
         others = [c for c in pod["status"]["conditions"] if c["type"] != "Ready"]
-        pod["status"]["conditions"] = [*others, {"type": "Ready", "status": "True" if ready else "False"}]
+        said = {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": stamp(self.timeline.now)}
+        pod["status"]["conditions"] = [*others, said]
         self.told(pod)
 
     def set_ready(self, name: str, ready: bool) -> None:
@@ -418,7 +419,10 @@ class Kubernetes:
         if not tablet.mysqld.running:
             empty = tablet.pod in self.empty_volumes
             self.empty_volumes.discard(tablet.pod)
-            self.fleet.start_mysqld(tablet, empty)
+            refused = self.fleet.start_mysqld(tablet, version_of(image_of(pod["spec"], "mysqld")), empty)
+            if refused:
+                self._waits(tablet, pod, "CrashLoopBackOff", refused)
+                return
         address = self.next_address.pop(tablet.pod, "") or pod["status"].get("podIP") or self._address()
         pod["status"]["podIP"] = address
         trouble = "back-off restarting failed container" if tablet.pod in self.crashing else ""

@@ -83,7 +83,7 @@ class VtgatePlan:
 
 @dataclass(frozen=True)
 class Layout:
-    """A fleet. old runs, new is what the StatefulSets' specs want. held: tablets have --init-tablet-type-lookup from v24 on."""
+    """A fleet. old runs, new is what the StatefulSets' specs want; so for mysqld. held: tablets have --init-tablet-type-lookup from v24 on."""
 
     shards: tuple[ShardPlan, ...]
     vtgates: tuple[VtgatePlan, ...] = (VtgatePlan("vtgate-0"), VtgatePlan("vtgate-1"))
@@ -91,6 +91,8 @@ class Layout:
     durability: str = "semi_sync"
     old: str = "23.0.3"
     new: str = "24.0.2"
+    old_mysql: str = "9.7.4"
+    new_mysql: str = "9.7.4"
     held: bool = True
     stable_addresses: bool = False
     vtorc: bool = True

@@ -29,6 +29,11 @@ def has(executed: Executed, transaction: Transaction) -> bool:
     return executed.get(transaction.uuid, 0) >= transaction.number
 
 
+def series_of(version: str) -> tuple[int, ...]:
+    """8.4 of 8.4.6."""
+    return tuple(int(part) for part in version.split(".")[:2])
+
+
 def gtid_text(executed: Executed) -> str:
     """As MySQL writes it."""
     return ",".join(f"{uuid}:1-{n}" if n > 1 else f"{uuid}:1" for uuid, n in sorted(executed.items()) if n)
@@ -51,6 +56,7 @@ class Mysqld:
     uuid: str
     version: str
     running: bool = True
+    fast_shutdown: int = 1  # innodb_fast_shutdown
     read_only: bool = True
     io: bool = True
     sql: bool = True

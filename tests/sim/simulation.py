@@ -70,5 +70,6 @@ class Simulation:
             **self.referee.summary(),
             "acts": self.fleet.acts,
             "versions": sorted({t.version for t in self.fleet.tablets.values()}),
+            "upgraded_in_haste": self.fleet.upgraded_in_haste,
             "types": {t.alias: t.type for t in self.fleet.tablets.values()},
         }

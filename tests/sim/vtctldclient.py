@@ -240,6 +240,11 @@ class Vtctldclient:
         if "schema_migrations" in sql or "_vt.vreplication" in sql:
             rows: list[list[str | int]] = [["migration", uuid, status, 0] for uuid, status in self.fleet.migrations]
             return rows if "schema_migrations" in sql else []
+        if sql == "SET GLOBAL innodb_fast_shutdown = 0":
+            tablet.mysqld.fast_shutdown = 0
+            return []
+        if sql == "SELECT @@global.innodb_fast_shutdown":
+            return [[tablet.mysqld.fast_shutdown]]
         if "processlist" in sql:
             return [list(row) for row in tablet.mysqld.sessions]
         raise CommandFailed(f"the simulated mysqld does not know: {sql[:100]}")

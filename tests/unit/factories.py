@@ -32,6 +32,7 @@ PRIMARY = Alias("zone1", 101)
 REPLICA = Alias("zone1", 102)
 SIBLING = Alias("zone1", 103)
 
+MYSQL = "8.0.40"
 OLD, NEW = "vitess/lite:v23.0.3", "vitess/lite:v24.0.2"
 BUFFERING = VtgateSettings(buffer_enabled=True, buffer_window_s=10.0, buffer_max_failover_s=10.0, buffer_min_gap_s=20.0)
 
@@ -69,6 +70,7 @@ def a_primary_mysqld(**changes: Any) -> Mysqld:
     """Takes writes."""
     mysqld = Mysqld(
         server_uuid=uuid_of(PRIMARY),
+        version=MYSQL,
         gtid_executed=GtidSet.parse(EXECUTED),
         read_only=False,
         super_read_only=False,
@@ -81,6 +83,7 @@ def a_replica_mysqld(alias: Alias, **changes: Any) -> Mysqld:
     """Caught up, and acknowledges the primary's writes."""
     mysqld = Mysqld(
         server_uuid=uuid_of(alias),
+        version=MYSQL,
         gtid_executed=GtidSet.parse(EXECUTED),
         io_running=True,
         sql_running=True,

@@ -43,7 +43,16 @@ from ansible_collections.vtops.vitess.plugins.module_utils.operations import (
 )
 from ansible_collections.vtops.vitess.plugins.module_utils.session import Session
 from ansible_collections.vtops.vitess.plugins.module_utils.waiting import Report, silent
-from ansible_collections.vtops.vitess.tests.unit.factories import EXECUTED, NEW, OLD, PRIMARY, REPLICA, SIBLING, uuid_of
+from ansible_collections.vtops.vitess.tests.unit.factories import (
+    EXECUTED,
+    MYSQL,
+    NEW,
+    OLD,
+    PRIMARY,
+    REPLICA,
+    SIBLING,
+    uuid_of,
+)
 
 NAMESPACE = "vitess"
 PASSWORD, TOKEN = "s3cret-at-vtgate", "s3cret-at-kubernetes"
@@ -103,6 +112,8 @@ class FakeTablet:
     hostname: str
     running: bool = True
     uuid: str = ""
+    mysql: str = MYSQL
+    fast_shutdown: str = "1"
     gtid: str = EXECUTED
     read_only: bool = True
     io: bool = True
@@ -168,6 +179,7 @@ class World:
         self.durability = "semi_sync"
         self.forbidden: set[tuple[str, str]] = set()  # verb and resource that Kubernetes does not let us do
         self.unlisted: set[tuple[str, str]] = set()  # what it lets us do, and its list of rules does not show
+        self.no_slow_shutdown = ""  # why innodb_fast_shutdown cannot be set
         self.acks = True  # whether those that say they acknowledge do so
         self.work: list[tuple[str, str, str, int]] = []
         self.stop_s, self.start_s, self.refresh_s = 2.0, 3.0, 1.0
@@ -744,6 +756,7 @@ class FakeVtctldclient:
             }
         return {
             "server_uuid": tablet.uuid,
+            "version": tablet.mysql,
             "read_only": tablet.read_only,
             "super_read_only": tablet.read_only,
             "replication_status": replication,
@@ -771,6 +784,11 @@ class FakeVtctldclient:
     def _rows(self, tablet: FakeTablet, sql: str) -> list[list[Any]]:
         if "innodb_trx" in sql:
             return [list(row) for row in tablet.transactions]
+        if "innodb_fast_shutdown" in sql:
+            if self.world.no_slow_shutdown:
+                raise Refused(self.world.no_slow_shutdown, 1)
+            tablet.fast_shutdown = "0" if sql.startswith("SET") else tablet.fast_shutdown
+            return [] if sql.startswith("SET") else [[tablet.fast_shutdown]]
         if sql.startswith("INSERT INTO _vt."):
             return self._committed(tablet)
         if "schema_migrations" in sql:

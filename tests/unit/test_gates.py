@@ -19,6 +19,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.fleet import (
     Alias,
     Migration,
     Shard,
+    Tablet,
     TabletType,
     VtgateSettings,
     Work,
@@ -28,6 +29,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.gtid import GtidSet
 from ansible_collections.vtops.vitess.plugins.module_utils.owners import Wanted
 from ansible_collections.vtops.vitess.plugins.module_utils.place import Place
 from ansible_collections.vtops.vitess.plugins.module_utils.rights import Granted, Right
+from ansible_collections.vtops.vitess.plugins.module_utils.versions import Series
 from ansible_collections.vtops.vitess.tests.unit.factories import (
     BUFFERING,
     EXECUTED,
@@ -649,6 +651,119 @@ def test_refuses_an_image_whose_version_cannot_be_read() -> None:
     assert is_red(gates.version_step_is_allowed, case, "no version can be read")
 
 
+def test_what_the_vttablet_says_it_is_counts_and_not_its_images_tag() -> None:
+    case = a_case(vttablet="22.0.1")
+    assert is_red(gates.version_step_is_allowed, case, "22.0.1 -> 24.0.2 skips a major version")
+    relabelled = a_case(
+        a_shard(a_tablet(REPLICA, pod=a_pod(REPLICA, images=(("vttablet", "lite:prod"),)))), vttablet="23.0.3"
+    )
+    assert is_green(gates.version_step_is_allowed, relabelled)
+
+
+# -- mysql_step_is_allowed
+
+V84 = Series(8, 4)
+
+
+def mysql(alias: Alias, version: str, **pod: Any) -> Tablet:
+    """A replica whose mysqld reports that version."""
+    return a_tablet(alias, pod=a_pod(alias, **pod), mysqld=a_replica_mysqld(alias, version=version))
+
+
+def mysql_primary(version: str) -> Tablet:
+    return a_tablet(PRIMARY, TabletType.PRIMARY, mysqld=a_primary_mysqld(version=version))
+
+
+def test_mysql_may_stay_or_go_to_the_next_long_term_series() -> None:
+    assert is_green(gates.mysql_step_is_allowed, a_case())
+    assert is_green(gates.mysql_step_is_allowed, a_case(mysql_series=V84))
+
+
+def test_another_tablet_that_came_back_as_was_said_is_no_reason_to_stop() -> None:
+    case = a_case(a_shard(mysql(SIBLING, "8.4.6", revision="new")), mysql_series=V84)
+    assert is_green(gates.mysql_step_is_allowed, case)
+
+
+@proves_red(gates.mysql_step_is_allowed)
+def test_refuses_to_skip_a_long_term_series() -> None:
+    assert is_red(gates.mysql_step_is_allowed, a_case(mysql_series=Series(9, 7)), "MySQL 8.0.40 -> 9.7 skips 8.4")
+
+
+@proves_red(gates.mysql_step_is_allowed)
+def test_refuses_to_go_back_to_an_older_series() -> None:
+    case = a_case(a_shard(mysql(REPLICA, "8.4.6")), mysql_series=Series(8, 0))
+    assert is_red(gates.mysql_step_is_allowed, case, "goes back over an upgrade of the data dictionary")
+
+
+@proves_red(gates.mysql_step_is_allowed)
+def test_refuses_to_go_back_where_only_the_others_tell_that_it_does() -> None:
+    case = a_case(a_shard(mysql(REPLICA, "8.4.6"), mysql(SIBLING, "8.0.40", revision="new")))
+    assert is_red(gates.mysql_step_is_allowed, case, "goes back over an upgrade of the data dictionary")
+
+
+@proves_red(gates.mysql_step_is_allowed)
+def test_refuses_to_go_on_where_a_tablet_came_back_with_a_series_that_nobody_spoke_of() -> None:
+    case = a_case(a_shard(mysql(SIBLING, "8.4.6", revision="new")))
+    assert is_red(gates.mysql_step_is_allowed, case, "runs MySQL 8.4.6, this one 8.0.40: set mysql_series: '8.4'")
+
+
+@proves_red(gates.mysql_step_is_allowed)
+def test_refuses_to_go_on_where_a_tablet_came_back_with_another_series_than_was_said() -> None:
+    case = a_case(a_shard(mysql(SIBLING, "8.0.40", revision="new")), mysql_series=V84)
+    assert is_red(gates.mysql_step_is_allowed, case, "mysql_series is 8.4, but zone1-0000000103 is as wanted and runs")
+
+
+@proves_red(gates.mysql_step_is_allowed)
+def test_refuses_to_go_back_to_a_release_with_another_data_format() -> None:
+    case = a_case(a_shard(mysql(SIBLING, "8.0.34", revision="new")))
+    assert is_red(gates.mysql_step_is_allowed, case, "8.0.40 -> 8.0.34 goes back")
+
+
+@proves_red(gates.mysql_step_is_allowed)
+def test_refuses_a_tablet_whose_mysqld_is_silent() -> None:
+    case = a_case(a_shard(a_tablet(REPLICA, mysqld=None)))
+    assert is_red(gates.mysql_step_is_allowed, case, "the MySQL version of zone1-0000000102 is not known")
+
+
+def test_a_tablet_that_is_not_as_wanted_yet_says_nothing_of_what_comes() -> None:
+    assert is_green(gates.mysql_step_is_allowed, a_case(a_shard(mysql(SIBLING, "8.4.6"))))
+
+
+@pytest.mark.parametrize(
+    ("version", "told", "slow"),
+    [("8.0.40", V84, True), ("8.0.40", None, False), ("8.4.6", V84, False), ("8.0.34", Series(8, 0), True)],
+)
+def test_a_mysqld_stops_slowly_where_what_comes_has_another_data_format(
+    version: str, told: Series | None, slow: bool
+) -> None:
+    assert gates.slow_shutdown_is_needed(a_case(a_shard(mysql(REPLICA, version)), mysql_series=told)) is slow
+
+
+# -- two_mysql_series_at_most
+
+
+def test_a_shard_may_have_two_mysql_series() -> None:
+    case = a_case(a_shard(mysql(SIBLING, "8.4.6")), mysql_series=V84)
+    assert is_green(gates.two_mysql_series_at_most, case)
+
+
+@proves_red(gates.two_mysql_series_at_most)
+def test_refuses_a_third_mysql_series() -> None:
+    case = a_case(a_shard(mysql(SIBLING, "8.4.6")), mysql_series=Series(8, 3))
+    assert is_red(gates.two_mysql_series_at_most, case, "commerce/-80 would have MySQL 8.0, 8.3, 8.4")
+
+
+@proves_red(gates.two_mysql_series_at_most)
+def test_refuses_where_a_mysqld_does_not_say_what_it_is() -> None:
+    case = a_case(a_shard(a_tablet(SIBLING, mysqld=None)))
+    assert is_red(gates.two_mysql_series_at_most, case, "the MySQL version of zone1-0000000103 is not known")
+
+
+def test_the_silent_mysqld_of_a_tablet_that_was_accepted_as_drained_is_left_out() -> None:
+    case = a_case(a_shard(a_tablet(SIBLING, DRAINED, mysqld=None)), accept_drained=frozenset({SIBLING}))
+    assert is_green(gates.two_mysql_series_at_most, case)
+
+
 def test_the_new_pod_has_a_place_on_a_ready_node() -> None:
     assert is_green(gates.new_pod_has_a_place, a_case())
 
@@ -889,6 +1004,63 @@ def test_an_override_changes_no_gate_that_is_green_or_deferred() -> None:
     assert (green.ok, green.overridden) == (True, "")
     deferred = a_reparent_case(a_tablet(SIBLING), predicted=frozenset({SIBLING}), overrides=overrides)
     assert gates.evaluate((gates.primary_comes_last,), deferred)[0].ok is None
+
+
+@proves_red(gates.candidate_is_fit)
+def test_refuses_a_candidate_of_an_older_mysql_series_than_the_primarys() -> None:
+    case = a_reparent_case(mysql_primary("8.4.6"))
+    assert is_red(gates.candidate_is_fit, case, "its MySQL 8.0.40 is of an older series than the primary's 8.4.6")
+
+
+@proves_red(gates.candidate_is_fit)
+@pytest.mark.parametrize("silent", [PRIMARY, REPLICA])
+def test_refuses_a_candidate_where_a_mysql_version_is_not_known(silent: Alias) -> None:
+    case = a_reparent_case(mysql_primary("") if silent == PRIMARY else mysql(REPLICA, "", revision="new"))
+    assert is_red(gates.candidate_is_fit, case, "its or the primary's MySQL version is not known")
+
+
+# -- others_run_the_new_series
+
+
+def crossing(sibling: str, **changes: Any) -> Case:
+    """The candidate runs 8.4, the primary 8.0."""
+    return a_reparent_case(mysql(REPLICA, "8.4.6", revision="new"), mysql(SIBLING, sibling), **changes)
+
+
+def test_a_reparent_within_a_series_needs_nobody_of_another() -> None:
+    assert is_green(gates.others_run_the_new_series, a_reparent_case())
+
+
+def test_a_reparent_to_a_new_series_follows_all_others() -> None:
+    assert is_green(gates.others_run_the_new_series, crossing("8.4.6"))
+
+
+@proves_red(gates.others_run_the_new_series)
+@pytest.mark.parametrize("sibling", ["8.0.40", ""], ids=["older", "unknown"])
+def test_refuses_a_reparent_to_a_new_series_while_another_tablet_could_not_follow(sibling: str) -> None:
+    case = crossing(sibling)
+    assert is_red(gates.others_run_the_new_series, case, "zone1-0000000103 does not run MySQL 8.4 yet")
+
+
+@proves_red(gates.others_run_the_new_series)
+def test_refuses_a_reparent_between_series_that_are_not_known() -> None:
+    assert is_red(gates.others_run_the_new_series, a_reparent_case(mysql_primary("")), "is not known")
+    assert is_red(gates.others_run_the_new_series, a_reparent_case(candidate=None), "is not known")
+
+
+def test_what_the_roll_would_have_upgraded_before_is_deferred_in_check_mode() -> None:
+    assert gates.others_run_the_new_series(crossing("8.0.40", predicted=frozenset({SIBLING}))).ok is None
+
+
+def test_a_tablet_that_was_accepted_as_drained_need_not_follow() -> None:
+    assert is_green(gates.others_run_the_new_series, crossing("8.0.40", accept_drained=frozenset({SIBLING})))
+
+
+def test_without_semi_sync_the_only_replica_may_be_alone_of_its_series_and_that_is_said() -> None:
+    case = crossing("8.4.6")
+    case = replace(case, shard=without(replace(case.shard, durability="none"), SIBLING))
+    verdict = gates.others_run_the_new_series(case)
+    assert (verdict.ok, verdict.reason) == (True, "zone1-0000000102 will be alone of its series")
 
 
 # -- two_tablets_left_to_ack

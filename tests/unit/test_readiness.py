@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from ansible_collections.vtops.vitess.plugins.module_utils.fleet import (
 )
 from ansible_collections.vtops.vitess.plugins.module_utils.plan import Step
 from ansible_collections.vtops.vitess.plugins.module_utils.readiness import notes
+from ansible_collections.vtops.vitess.plugins.module_utils.versions import Series
+from ansible_collections.vtops.vitess.tests.unit.factories import REPLICA, a_replica_mysqld
 
 V23, V24 = "vitess/lite:v23.0.3", "vitess/lite:v24.0.2"
 
@@ -58,6 +61,26 @@ def test_tablets_that_will_serve_before_they_have_caught_up_are_counted() -> Non
 def test_the_first_primary_of_a_new_version_is_the_point_of_no_return() -> None:
     (note,) = notes([step(), step(101, TabletType.PRIMARY), step(201, TabletType.PRIMARY)], [])
     assert note.startswith("point of no return: step 2, the reparent away from zone1-0000000101")
+
+
+def of_mysql(version: str) -> Shard:
+    seen = shard("stable")
+    return replace(
+        seen, tablets=tuple(replace(t, mysqld=a_replica_mysqld(REPLICA, version=version)) for t in seen.tablets)
+    )
+
+
+def test_a_new_mysql_series_has_no_way_back_and_stops_slowly() -> None:
+    (note,) = notes([step()], [of_mysql("8.0.40")], Series(8, 4))
+    assert note.startswith("MySQL 8.0 -> 8.4: a tablet that was replaced has no way back but a backup of 8.0")
+    assert "innodb_fast_shutdown=0" in note
+
+
+def test_a_new_mysqld_image_asks_which_series_it_brings() -> None:
+    images = {"current_mysqld": "mysql:prod", "wanted_mysqld": "mysql:next"}
+    (note,) = notes([step(**images), step(103)], [of_mysql("8.0.40")])
+    assert note.startswith("the mysqld image of 1 tablets changes (mysql:prod -> mysql:next; MySQL 8.0 runs)")
+    assert notes([step(**images)], [of_mysql("8.4.6")], Series(8, 4)) == []
 
 
 def test_a_restart_at_the_same_version_can_always_be_turned_back() -> None:

@@ -273,5 +273,6 @@ def parse_settings(flags: dict[str, str]) -> VtgateSettings:
         buffer_window_s=seconds("buffer-window", default.buffer_window_s),
         buffer_max_failover_s=seconds("buffer-max-failover-duration", default.buffer_max_failover_s),
         buffer_min_gap_s=seconds("buffer-min-time-between-failovers", default.buffer_min_gap_s),
+        buffer_size=int(flags.get("buffer-size", default.buffer_size)),
         buffer_keyspace_shards=names("buffer-keyspace-shards"),
     )

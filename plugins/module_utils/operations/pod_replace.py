@@ -19,6 +19,8 @@ from ..owners import Wanted
 from ..session import Session, describe
 from ..waiting import Look, WaitTimeout
 
+SLOW_SHUTDOWN = "SET GLOBAL innodb_fast_shutdown = 0"
+FAST_SHUTDOWN = "SELECT @@global.innodb_fast_shutdown"
 GIVE_UP_EARLY = ("ImagePullBackOff", "ErrImagePull", "InvalidImageName", "CreateContainerConfigError")
 
 
@@ -62,6 +64,11 @@ def run(session: Session) -> dict[str, Any]:
             with session.phases.phase("gates"):
                 case = case if session.still_good(case) else session.fresh_case()
                 _require_or_put_back(session, case)
+            if gates.slow_shutdown_is_needed(case):
+                with session.phases.phase("innodb_fast_shutdown=0"):
+                    _stop_slowly(session)
+                    case = session.fresh_case()
+                    _require_or_put_back(session, case)
             pod = case.tablet.pod
             if pod is None:
                 raise session.failure("its Pod was not found", gate="owner_is_supported")
@@ -102,6 +109,24 @@ def _require_or_put_back(session: Session, case: gates.Case) -> None:
         elif session.alias in session.drained_by_us and case.tablet.type == TabletType.DRAINED:
             failure.state = session.put_back(session.drained_by_us[session.alias], "a gate turned red")
         raise
+
+
+def _stop_slowly(session: Session) -> None:
+    """Have this mysqld purge its undo log when it stops, and look whether it will; it keeps that setting until it starts anew.
+
+    vitess-operator sets it too, but goes on where that fails. Raises StepFailure, the tablet put back.
+    """
+    vtctld = session.cluster.vtctld
+    session.held.renew()
+    try:
+        vtctld.query(session.alias, SLOW_SHUTDOWN)
+        value = vtctld.query(session.alias, FAST_SHUTDOWN)
+        problem = "" if value == [["0"]] else f"innodb_fast_shutdown is {value[0][0] if value else 'unknown'}, not 0"
+    except EdgeError as error:
+        problem = f"innodb_fast_shutdown could not be set: {explain(error)}"
+    if problem:
+        state = session.put_back(session.drained_by_us[session.alias], "its mysqld would not be stopped slowly")
+        raise session.failure(problem, gate="slow_shutdown", state=state)
 
 
 def _evict(session: Session, pod: Pod) -> None:

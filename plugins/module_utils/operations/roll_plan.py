@@ -20,6 +20,7 @@ from ..options import aliases, overrides_of
 from ..owners import Wanted
 from ..place import Place
 from ..rights import Granted
+from ..versions import Series
 from ..waiting import Clock
 from .fleet_info import Member, read_fleet
 
@@ -36,17 +37,19 @@ SHARD_PREFLIGHT: tuple[gates.Gate, ...] = (
 )
 # What costs requests for each tablet or shard is asked for the shards that come first: how the others do now says little of
 # how they will do in hours, and every step proves it anyway, right before it acts.
-NEAR_PREFLIGHT: tuple[gates.Gate, ...] = (*PREFLIGHT, gates.new_pod_has_a_place)
+NEAR_PREFLIGHT: tuple[gates.Gate, ...] = (*PREFLIGHT, gates.mysql_step_is_allowed, gates.new_pod_has_a_place)
 NEAR_SHARD_PREFLIGHT: tuple[gates.Gate, ...] = (
     gates.every_vtgate_answers,
     gates.shard_has_healthy_primary,
     *SHARD_PREFLIGHT,
+    gates.two_mysql_series_at_most,
 )
 # Of a shard whose primary is to be moved: without it the roll would stop there, with everything else done.
 NEAR_PRIMARY_PREFLIGHT: tuple[gates.Gate, ...] = (gates.buffering_covers_reparent,)
 # The options that a plan is approved with.
 DECIDING = (
     "wanted_since",
+    "mysql_series",
     "accept_drained",
     "accept_no_route",
     "override_gates",
@@ -65,6 +68,7 @@ def argument_spec() -> dict[str, Any]:
         **cluster_spec(),
         "tablets": {"type": "list", "elements": "str", "required": True},
         "wanted_since": {"type": "str"},
+        "mysql_series": {"type": "str"},
         "accept_drained": {"type": "list", "elements": "str", "default": []},
         "accept_no_route": {"type": "list", "elements": "str", "default": []},
         "override_gates": {"type": "dict", "default": {}},
@@ -89,6 +93,7 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     if approved is not None:
         chosen = _of_plan(approved, chosen)
     since = Wanted.created_after(params["wanted_since"], clock.time()) if params["wanted_since"] else None
+    series = Series.parse(params["mysql_series"]) if params["mysql_series"] else None
     fleet = {member.alias: member for member in read_fleet(cluster)}
     unknown = sorted(chosen - set(fleet))
     if unknown and approved is None:
@@ -121,7 +126,7 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     reads = in_parallel([partial(cluster.read_shard, *key, vtgates=False) for key in near], SHARDS_AT_ONCE)
     views = [replace(read, vtgates=of_tablets(seen, read.tablets)) for read in reads]
     known = _as_listed(cluster, far, concerned.values(), clock)
-    preflight = _Preflight(concerned, todo, params, cluster, clock)
+    preflight = _Preflight(concerned, todo, params, cluster, clock, since, series)
     granted = cluster.rights_of_roll() if todo else None
     paused = cluster.paused()
     looks = [partial(preflight.near, view, None if number else granted) for number, view in enumerate(views)]
@@ -130,7 +135,7 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     problems += [problem for view in known for problem in preflight.far(view)]
     if problems:
         raise plan.Unfit(_in_short(problems))
-    notes = [*readiness.notes(order, views), *preflight.passed]
+    notes = [*readiness.notes(order, views, series), *preflight.passed]
     return {
         "changed": False,
         "plan": [{**step.as_dict(), "predicted": before} for step, before in zip(order, _before(order), strict=True)],
@@ -176,10 +181,13 @@ def _revision(member: Member) -> str:
     return member.owner.update_revision if member.owner else ""
 
 
+def _wanted(member: Member, since: Wanted | None) -> Wanted:
+    return since or Wanted(revision=_revision(member))
+
+
 def _step(member: Member, since: Wanted | None) -> plan.Step:
     keyspace, shard = _shard_of(member)
-    wanted = since or Wanted(revision=_revision(member))
-    return plan.step_for(f"{keyspace}/{shard}", member.tablet, wanted, member.owner, member.in_flight)
+    return plan.step_for(f"{keyspace}/{shard}", member.tablet, _wanted(member, since), member.owner, member.in_flight)
 
 
 def _before(order: tuple[plan.Step, ...]) -> list[list[str]]:
@@ -244,7 +252,10 @@ class _Preflight:
         params: dict[str, Any],
         cluster: Cluster,
         clock: Clock,
+        since: Wanted | None,
+        series: Series | None,
     ) -> None:
+        self._since, self._series = since, series
         self._fleet, self._todo, self._cluster, self._clock = fleet, todo, cluster, clock
         self._in_flight = {a: m.entry.original_type for a, m in fleet.items() if m.entry is not None and m.in_flight}
         self._hold = bool(params["hold_before_reparent"])
@@ -279,6 +290,8 @@ class _Preflight:
                 alias=member.alias,
                 now=self._clock.monotonic(),
                 owner=member.owner,
+                wanted=_wanted(member, self._since),
+                mysql_series=self._series,
                 place=self._place_of(member) if gates.new_pod_has_a_place in of_tablet else None,
                 drained_by_us=self._in_flight,
                 accept_drained=self._accept_drained,

@@ -185,6 +185,16 @@ OWNER = (
     Fault("new_pod_has_a_place", "the volume's node is cordoned", "worker-1 is cordoned", _cordoned),
 )
 
+MYSQL_SERIES = (
+    Fault("mysql_step_is_allowed", "a series is skipped", "skips 8.4", params={"mysql_series": "9.7"}),
+    Fault(
+        "two_mysql_series_at_most",
+        "a mysqld does not say what it is",
+        "the MySQL version of zone1-0000000103 is not known",
+        _tablet(SIBLING, mysql=""),
+    ),
+)
+
 RIGHTS = (
     Fault(
         "rights_are_granted",
@@ -205,6 +215,7 @@ PAUSE = (Fault("roll_is_not_paused", "an operator paused it", "a disk alarm (Con
 DRAIN_FAULTS = (
     *ANY_ACT,
     *OWNER,
+    *MYSQL_SERIES,
     *RIGHTS,
     *PAUSE,
     Fault("no_backup_or_restore", "it is backed up", "is BACKUP", _tablet(REPLICA, type="BACKUP")),
@@ -233,6 +244,7 @@ def _put_back_by_hand(world: World) -> None:
 REPLACE_FAULTS = (
     *ANY_ACT,
     *(fault for fault in OWNER if fault.gate != "spec_is_as_planned"),
+    *MYSQL_SERIES,
     Fault(
         "spec_is_as_planned",
         "the spec changed after the drain",
@@ -284,6 +296,11 @@ def _both_lag(world: World) -> None:
         world.tablet(alias).lag = 60.0
 
 
+def _one_runs_the_new_series(world: World) -> None:
+    world.tablet(REPLICA).mysql = "8.4.6"
+    world.pods["commerce-x-80-103"]["metadata"]["labels"]["controller-revision-hash"] = "old"
+
+
 def _migrating(world: World) -> None:
     world.work = [("migration", "0f3c", "running", 0)]
 
@@ -291,6 +308,20 @@ def _migrating(world: World) -> None:
 REPARENT_FAULTS = (
     *ANY_ACT,
     *OWNER,
+    *MYSQL_SERIES,
+    Fault(
+        "others_run_the_new_series",
+        "one replica is of the old series",
+        "zone1-0000000103 does not run MySQL 8.4 yet",
+        _one_runs_the_new_series,
+        {"mysql_series": "8.4"},
+    ),
+    Fault(
+        "candidate_is_fit",
+        "the primary's MySQL is newer than every replica's",
+        "its MySQL 8.0.40 is of an older series than the primary's 8.4.6",
+        _tablet(PRIMARY, mysql="8.4.6"),
+    ),
     *RIGHTS,
     *PAUSE,
     Fault(

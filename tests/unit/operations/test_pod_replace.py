@@ -306,6 +306,63 @@ def test_kubernetes_that_does_not_answer_the_eviction_puts_the_tablet_back(world
     assert world.tablet(REPLICA).type == "REPLICA"
 
 
+# -- a new MySQL series
+
+
+def test_a_mysqld_whose_successor_is_of_another_series_is_stopped_slowly() -> None:
+    world = World()
+    world.run("tablet_drain", mysql_series="8.4")
+    seen: list[str] = []
+    world.before("eviction", lambda: seen.append(world.tablet(REPLICA).fast_shutdown))
+    world.run("pod_replace", mysql_series="8.4")
+    assert seen == ["0"]
+    assert [tablet.fast_shutdown for tablet in (world.tablet(PRIMARY), world.tablet(SIBLING))] == ["1", "1"]
+
+
+@pytest.mark.parametrize("series", [None, "8.0"])
+def test_a_mysqld_whose_successor_is_of_the_same_series_is_stopped_as_ever(series: str | None) -> None:
+    world = World()
+    world.run("tablet_drain", mysql_series=series)
+    world.run("pod_replace", mysql_series=series)
+    assert world.tablet(REPLICA).fast_shutdown == "1"
+
+
+def test_a_mysqld_that_would_not_stop_slowly_is_not_stopped_and_put_back() -> None:
+    world = World()
+    world.run("tablet_drain", mysql_series="8.4")
+    world.no_slow_shutdown = "Access denied; you need SYSTEM_VARIABLES_ADMIN"
+    with pytest.raises(StepFailure, match="innodb_fast_shutdown could not be set: Access denied") as failure:
+        world.run("pod_replace", mysql_series="8.4")
+    assert failure.value.gate == "slow_shutdown"
+    assert failure.value.state == "it was put back as REPLICA because its mysqld would not be stopped slowly"
+    assert EVICTION not in world.acts
+
+
+def test_a_setting_that_does_not_hold_is_found_out() -> None:
+    world = World()
+    world.run("tablet_drain", mysql_series="8.4")
+    world.before("SELECT @@global.innodb", lambda: setattr(world.tablet(REPLICA), "fast_shutdown", "1"))
+    with pytest.raises(StepFailure, match="innodb_fast_shutdown is 1, not 0"):
+        world.run("pod_replace", mysql_series="8.4")
+    assert EVICTION not in world.acts
+
+
+def test_a_gate_that_turns_red_while_it_is_set_stops_the_eviction() -> None:
+    world = World()
+    world.run("tablet_drain", mysql_series="8.4")
+    world.before("SELECT @@global.innodb", lambda: setattr(world.tablet(SIBLING), "semi_sync", False))
+    with pytest.raises(StepFailure) as failure:
+        world.run("pod_replace", mysql_series="8.4")
+    assert failure.value.gate == "enough_ackers_remain"
+    assert EVICTION not in world.acts
+    assert world.tablet(REPLICA).type == "REPLICA"
+
+
+def test_a_series_that_is_none_is_refused(world: World) -> None:
+    with pytest.raises(StepFailure, match=r"mysql_series is a release series of MySQL such as '8.4', not '8.4.6'"):
+        world.run("pod_replace", mysql_series="8.4.6")
+
+
 # -- the new Pod
 
 

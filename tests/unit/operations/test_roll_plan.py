@@ -15,7 +15,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.operations import rol
 from ansible_collections.vtops.vitess.plugins.module_utils.plan import Unfit
 from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING
 from ansible_collections.vtops.vitess.tests.unit.fakes import World, stamp
-from ansible_collections.vtops.vitess.tests.unit.operations.faults import ANY_ACT, OWNER, Fault
+from ansible_collections.vtops.vitess.tests.unit.operations.faults import ANY_ACT, MYSQL_SERIES, OWNER, Fault
 
 ALL = [str(PRIMARY), str(REPLICA), str(SIBLING)]
 
@@ -109,12 +109,14 @@ def test_a_primary_whose_replicas_are_done_may_come_alone(world: World) -> None:
 
 PREFLIGHT = [
     fault
-    for fault in (*ANY_ACT, *OWNER)
+    for fault in (*ANY_ACT, *OWNER, *MYSQL_SERIES)
     if fault.gate
     in {
         "owner_is_supported",
         "owner_is_observed",
         "version_step_is_allowed",
+        "mysql_step_is_allowed",
+        "two_mysql_series_at_most",
         "new_pod_has_a_place",
         "every_vtgate_answers",
         "shard_has_healthy_primary",
@@ -127,9 +129,30 @@ PREFLIGHT = [
 def test_refuses_before_anything_is_touched(world: World, fault: Fault) -> None:
     fault.breaks(world)
     with pytest.raises(Unfit) as refusal:
-        run(world)
+        run(world, **fault.params)
     assert f"{fault.gate}: " in str(refusal.value)
     assert fault.reason in str(refusal.value)
+
+
+def test_what_a_tablet_came_back_with_is_held_against_what_was_announced(world: World) -> None:
+    world.tablet(REPLICA).mysql = "8.4.6"
+    world.pods[world.tablet(REPLICA).pod]["metadata"]["labels"][labels.REVISION] = "new"
+    with pytest.raises(Unfit, match=r"zone1-0000000103: mysql_step_is_allowed: .*: set mysql_series: '8.4'"):
+        run(world)
+    assert run(world, mysql_series="8.4")["left"] == 2
+
+
+def test_refuses_a_mysql_series_that_is_none(world: World) -> None:
+    with pytest.raises(ValueError, match="mysql_series is a release series"):
+        run(world, mysql_series="lts")
+
+
+def test_the_mysql_series_is_noted_and_is_what_a_plan_is_approved_with(world: World) -> None:
+    result = run(world, mysql_series="8.4")
+    assert [note for note in result["notes"] if note.startswith("MySQL 8.0 -> 8.4: ")]
+    assert result["document"]["options"]["mysql_series"] == "8.4"
+    with pytest.raises(Unfit, match=r"option mysql_series: the plan has '8.4', this run ''"):
+        run(world, plan=result["document"])
 
 
 def test_refuses_while_a_tablet_restores(world: World) -> None:
