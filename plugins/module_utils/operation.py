@@ -92,6 +92,7 @@ def failed(failure: StepFailure, session: Session | None) -> dict[str, Any]:
     """Ansible's failure: one line for people, the structure for machines."""
     result: dict[str, Any] = {"failed": True, "changed": False, "msg": failure.message(), "failure": failure.as_dict()}
     if session is not None:
+        session.write_down(failure)
         session.let_go()
         result.update(
             tablet=str(session.alias),
