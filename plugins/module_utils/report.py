@@ -486,7 +486,7 @@ def report_of(
         working_seconds=union_s(worked),
         complete=complete,
         counts=counts,
-        next_command=_next(counts, any(entry.in_flight for entry in entries.values())),
+        next_command=_next(counts, any(entry.in_flight for entry in entries.values())) if entries else "",
         accepted=tuple(f"{tablet.tablet}: {option}" for tablet in tablets for option in tablet.accepted),
         cost=Cost(len(seen), away_s / 3600, 0.0, None if seconds is None else len(seen) * seconds / 3600),
         pace=Pace(median(done), median(done) * rest) if done and rest else None,

@@ -306,7 +306,7 @@ def _reparents(shard: ShardReport) -> Iterable[str]:
 def _away(tablet: TabletReport) -> str:
     if tablet.away is None:
         return "&ndash;"
-    return f"{_seconds(tablet.away.seconds)}" if tablet.away.seconds is not None else "still away?"
+    return f"{_seconds(tablet.away.seconds)}" if tablet.away.seconds is not None else "not back"
 
 
 def _tablet(tablet: TabletReport, axis: Axis) -> str:

@@ -281,5 +281,5 @@ def test_a_probe_without_an_acknowledged_write_has_no_gap_between_two() -> None:
     "data", [{"requests": 1}, {"summary": []}, {"requests": 1, "errors": 1, "latency": {"write": 3}}]
 )
 def test_what_is_no_summary_is_refused(data: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="no summary|another form"):
+    with pytest.raises(ValueError, match=r"no summary|another form"):
         probe_of(data)

@@ -89,6 +89,7 @@ def test_no_roll_at_all(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result["report"]["counts"]["left"] == 3
     assert (result["report"]["started_at"], result["report"]["seconds"], result["complete"]) == (None, None, False)
     assert result["report"]["cost"]["blue_green_extra"] is None
+    assert result["report"]["next_command"] == ""
 
 
 def test_a_roll_that_failed_says_why_and_what_to_do(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
