@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
 from . import labels
 from .clients.kubernetes import Json, KubernetesClient
-from .errors import EdgeError, Refused
+from .errors import EdgeError, Refused, StepFailure
 from .executor import Process
 from .fleet import Alias, TabletType
 from .waiting import Clock, Look, Waiter, WaitTimeout
@@ -29,6 +29,8 @@ RENEW_EVERY_S = 10.0
 # The longest that a remote command of a holder may still run after the holder lost its claim.
 REMOTE_LIMIT_S = 30.0
 KEEP_FINISHED = 30
+KEEP_PHASES = 60  # of an entry: a step that is run again and again must not fill the Lease
+KEEP_ROLLS = 5
 TAKE_OVER = "wait for it (claim_wait), or end that ansible-playbook and run the same again"
 
 
@@ -41,11 +43,46 @@ class ClaimHeld(EdgeError):
 
 
 @dataclass(frozen=True)
+class Stop:
+    """Why a step of a tablet failed, and when (seconds since the epoch): for the report, no rule reads it."""
+
+    at: float
+    roll: str
+    step: str
+    gate: str
+    reason: str
+    state: str
+    next_command: str
+
+    @classmethod
+    def of(cls, failure: StepFailure, roll: str, at: float) -> Stop:
+        """Cut to what a Lease with many of them has room for."""
+        return cls(
+            round(at, 3),
+            roll[:80],
+            failure.step,
+            failure.gate or "",
+            failure.reason[:300],
+            failure.state[:200],
+            failure.next_command[:250],
+        )
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Stop:
+        """Raises KeyError, ValueError, TypeError."""
+        texts = (str(data[name]) for name in ("roll", "step", "gate", "reason", "state", "next_command"))
+        return cls(float(data["at"]), *texts)
+
+
+@dataclass(frozen=True)
 class Entry:
     """What the journal says of one tablet. Times are seconds since the epoch.
 
     address: where it was before it was taken, which vtgates are asked for as well as the new one; empty where that is not known.
-    steps: step to (intent, done); done is None while it is under way. overridden: red gates that were passed, with the reasons.
+    steps: step to (intent, done); done is None while it is under way.
+
+    For the report alone, and not in the journal of an older version: image and revision that it ran before, the rolls that had it
+    (the last one last), whom its reparent promoted, which options passed a gate or cut transactions, and its last failure.
     """
 
     original_type: TabletType = TabletType.UNKNOWN
@@ -59,7 +96,12 @@ class Entry:
     steps: dict[str, tuple[float, float | None]] = field(default_factory=dict)
     phases: tuple[tuple[str, str, float, float], ...] = ()  # step, phase, start, seconds
     finished: float | None = None
-    overridden: dict[str, str] = field(default_factory=dict)
+    image: str = ""
+    revision: str = ""
+    rolls: tuple[str, ...] = ()
+    promoted: str = ""
+    accepted: tuple[str, ...] = ()
+    failure: Stop | None = None
 
     @property
     def in_flight(self) -> bool:
@@ -70,8 +112,27 @@ class Entry:
         """Whether its last step ended within the last quarter of an hour: the reparent before this drain."""
         return any(done is not None and now - done < 900 for _begun, done in self.steps.values())
 
+    def anew(self, now: float) -> Entry:
+        """To go on with: what an earlier roll did to the tablet, and is over, is none of a new one's doing."""
+        if self.in_flight or self.recent(now):
+            return self
+        return replace(self, steps={}, phases=(), rolls=(), promoted="", accepted=(), failure=self.unsettled)
+
+    @property
+    def unsettled(self) -> Stop | None:
+        """The failure after which nothing was finished."""
+        return self.failure if self.failure is not None and self.failure.at > (self.finished or 0.0) else None
+
     def as_dict(self) -> dict[str, Any]:
         """For the annotation and for results."""
+        for_report = {
+            "image": self.image,
+            "revision": self.revision,
+            "rolls": list(self.rolls),
+            "promoted": self.promoted,
+            "accepted": list(self.accepted),
+            "failure": None if self.failure is None else asdict(self.failure),
+        }
         return {
             "original_type": str(self.original_type),
             "wanted": self.wanted,
@@ -84,7 +145,7 @@ class Entry:
             "steps": {step: list(times) for step, times in self.steps.items()},
             "phases": [list(phase) for phase in self.phases],
             "finished": self.finished,
-            **({"overridden": self.overridden} if self.overridden else {}),
+            **{name: value for name, value in for_report.items() if value},
         }
 
     @classmethod
@@ -105,7 +166,12 @@ class Entry:
             },
             phases=tuple((str(p[0]), str(p[1]), float(p[2]), float(p[3])) for p in data.get("phases", [])),
             finished=None if data.get("finished") is None else float(data["finished"]),
-            overridden={str(gate): str(why) for gate, why in data.get("overridden", {}).items()},
+            image=str(data.get("image", "")),
+            revision=str(data.get("revision", "")),
+            rolls=tuple(str(roll) for roll in data.get("rolls", [])),
+            promoted=str(data.get("promoted", "")),
+            accepted=tuple(str(option) for option in data.get("accepted", [])),
+            failure=Stop.from_dict(data["failure"]) if data.get("failure") else None,
         )
 
 
@@ -291,8 +357,18 @@ class Claims:
 
     def _write(self, name: str, state: LeaseState | None) -> Claim:
         """Take what was read: our own again, or with the next transition."""
+        claim = self._claim(name, state)
+        claim.save()
+        return claim
+
+    def again(self, name: str) -> Claim | None:
+        """The Lease as ours, without a write or a wait; None where it is not ours, or not any more."""
+        state = self.read(name)
+        return self._claim(name, state) if state is not None and state.identity == self.holder.identity else None
+
+    def _claim(self, name: str, state: LeaseState | None) -> Claim:
         ours = state is not None and state.identity == self.holder.identity
-        claim = Claim(
+        return Claim(
             self,
             name,
             state.resource_version if state else "",
@@ -300,8 +376,6 @@ class Claims:
             dict(state.journal) if state else {},
             state.acquired if state and ours else "",
         )
-        claim.save()
-        return claim
 
     def stamp(self) -> str:
         """Now, as a Lease has it."""
@@ -419,7 +493,7 @@ class Claim:
     def intend(self, alias: Alias, entry: Entry, step: str) -> Entry:
         """Write that a step is about to be done."""
         now = self._claims.clock.time()
-        started = replace(entry, steps={**entry.steps, step: (now, None)}, finished=None)
+        started = replace(self._ours(entry), steps={**entry.steps, step: (now, None)}, finished=None)
         self.record(alias, started)
         return started
 
@@ -427,9 +501,16 @@ class Claim:
         """Write that a step is done, and with finished that the tablet is back where it was."""
         now = self._claims.clock.time()
         begun = entry.steps.get(step, (now, None))[0]
-        done = replace(entry, steps={**entry.steps, step: (begun, now)}, finished=now if finished else entry.finished)
+        finished_at = now if finished else entry.finished
+        done = replace(self._ours(entry), steps={**entry.steps, step: (begun, now)}, finished=finished_at)
         self.record(alias, done)
         return done
+
+    def _ours(self, entry: Entry) -> Entry:
+        """With this roll as the last one that had the tablet."""
+        if entry.rolls[-1:] == (self.roll,):
+            return entry
+        return replace(entry, rolls=(*entry.rolls, self.roll)[-KEEP_ROLLS:])
 
     def release(self) -> None:
         """Empty the holder and keep the journal."""

@@ -13,11 +13,25 @@ from . import plan
 from .cluster import Cluster, explain
 from .errors import EdgeError, StepFailure
 from .executor import Process
-from .operations import fleet_info, pod_replace, roll_plan, shard_claim, shard_reparent, tablet_drain, vtgate_readmit
+from .operations import (
+    fleet_info,
+    pod_replace,
+    roll_plan,
+    roll_report,
+    shard_claim,
+    shard_reparent,
+    tablet_drain,
+    vtgate_readmit,
+)
 from .options import connect, missing_library
 from .session import UNCHANGED, Session
 from .waiting import Clock, Report, SystemClock, silent
 
+ON_THE_FLEET: dict[str, Callable[[dict[str, Any], Cluster, Clock], dict[str, Any]]] = {
+    "fleet_info": fleet_info.run,
+    "roll_plan": roll_plan.run,
+    "roll_report": roll_report.run,
+}
 ON_A_TABLET: dict[str, Callable[[Session], dict[str, Any]]] = {
     "tablet_drain": tablet_drain.run,
     "pod_replace": pod_replace.run,
@@ -61,10 +75,8 @@ def _executed(
     cluster: Cluster | None = None
     try:
         cluster = connect(params, clock)
-        if name == "fleet_info":
-            return fleet_info.run(params, cluster, clock)
-        if name == "roll_plan":
-            return roll_plan.run(params, cluster, clock)
+        if name in ON_THE_FLEET:
+            return ON_THE_FLEET[name](params, cluster, clock)
         session = Session(name, params, cluster, clock, report, executor or Process.controlling())
         return ON_A_TABLET[name](session)
     except StepFailure as failure:
@@ -92,6 +104,7 @@ def failed(failure: StepFailure, session: Session | None) -> dict[str, Any]:
     """Ansible's failure: one line for people, the structure for machines."""
     result: dict[str, Any] = {"failed": True, "changed": False, "msg": failure.message(), "failure": failure.as_dict()}
     if session is not None:
+        session.write_down(failure)
         session.let_go()
         result.update(
             tablet=str(session.alias),

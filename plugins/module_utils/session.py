@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from . import advice, gates, labels
-from .claim import Claim, ClaimHeld, ClaimLost, Claims, Entry, Holder, Journal
+from .claim import KEEP_PHASES, Claim, ClaimHeld, ClaimLost, Claims, Entry, Holder, Journal, Stop
 from .cluster import Cluster, explain, in_parallel
 from .errors import EdgeError, OutcomeUnknown, Refused, StepFailure
 from .executor import Process
@@ -414,16 +414,37 @@ class Session:
             return f"it is still DRAINED, putting it back failed: {error}"
         return f"it was put back as {original} because {why}"
 
-    def did(self, step: str, finished: bool = False) -> None:
-        """Journal that a step is done, with the phases that it took."""
+    def did(self, step: str, finished: bool = False, **more: Any) -> None:
+        """Journal that a step is done, with the phases that it took. more: other fields of the entry."""
+        entry = self.entry.anew(self.clock.time())
         taken = tuple((self.step, p["phase"], p["started"], p["seconds"]) for p in self.phases.taken)
-        self.held.did(
-            self.alias, self.with_overrides(replace(self.entry, phases=self.entry.phases + taken)), step, finished
-        )
+        self.held.did(self.alias, replace(entry, phases=(entry.phases + taken)[-KEEP_PHASES:], **more), step, finished)
 
-    def with_overrides(self, entry: Entry) -> Entry:
-        """The journal's entry with the red gates that an operator passed in this step."""
-        return replace(entry, overridden={**entry.overridden, **self._overridden})
+    def accepted(self, case: Case) -> tuple[str, ...]:
+        """The options that pass a gate here, or cut what it would wait for: for the journal, since nobody else remembers them."""
+        drained = [t.alias for t in case.shard.others(self.alias) if t.type == TabletType.DRAINED]
+        found = [f"accept_drained: {alias}" for alias in drained if alias in case.accept_drained]
+        if self.alias in case.accept_no_route:
+            found.append(f"accept_no_route: {self.alias}")
+        if self.params.get("transaction_policy", "wait") != "wait":
+            found.append(f"transaction_policy: {self.params['transaction_policy']}")
+        return (*(f"{self.step}: {option}" for option in found), *self.passed)
+
+    @property
+    def passed(self) -> tuple[str, ...]:
+        """The red gates that an operator's override passed in this step, with the reason."""
+        return tuple(f"{self.step}: override_gates: {gate}: {why}" for gate, why in self._overridden.items())
+
+    def write_down(self, failure: StepFailure) -> None:
+        """Journal why this step stopped, where the shard is ours. What keeps that from being written never hides the failure."""
+        if self.params["_check_mode"] or not self.holds:
+            return
+        with suppress(EdgeError):
+            claim = self.claim or self.claims.again(self.lease_name)
+            if claim is not None:
+                now = self.clock.time()
+                entry = claim.entry(self.alias).anew(now)
+                claim.record(self.alias, replace(entry, failure=Stop.of(failure, claim.roll, now)))
 
     def until(
         self, look: Callable[[], Look[Any]], what: str, timeout_s: float, every_s: float = 0.2, gate: str | None = None

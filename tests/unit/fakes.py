@@ -36,6 +36,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.operations import (
     fleet_info,
     pod_replace,
     roll_plan,
+    roll_report,
     shard_claim,
     shard_reparent,
     tablet_drain,
@@ -63,6 +64,7 @@ SPECS = {
     "shard_reparent": shard_reparent.argument_spec,
     "shard_claim": shard_claim.argument_spec,
     "roll_plan": roll_plan.argument_spec,
+    "roll_report": roll_report.argument_spec,
     "fleet_info": fleet_info.argument_spec,
 }
 TYPE_NUMBERS = ("UNKNOWN", "PRIMARY", "REPLICA", "RDONLY", "SPARE", "EXPERIMENTAL", "BACKUP", "RESTORE", "DRAINED")

@@ -18,6 +18,8 @@ from ansible_collections.vtops.vitess.plugins.module_utils import labels
 from ansible_collections.vtops.vitess.plugins.module_utils.claim import (
     DURATION_S,
     KEEP_FINISHED,
+    KEEP_PHASES,
+    KEEP_ROLLS,
     REMOTE_LIMIT_S,
     RENEW_EVERY_S,
     Claim,
@@ -26,15 +28,16 @@ from ansible_collections.vtops.vitess.plugins.module_utils.claim import (
     Claims,
     Entry,
     Holder,
+    Stop,
     journal_from_text,
     journal_to_text,
     parse_lease,
 )
-from ansible_collections.vtops.vitess.plugins.module_utils.errors import EdgeError, Refused, Unreachable
+from ansible_collections.vtops.vitess.plugins.module_utils.errors import EdgeError, Refused, StepFailure, Unreachable
 from ansible_collections.vtops.vitess.plugins.module_utils.executor import Process
 from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias, TabletType
 from ansible_collections.vtops.vitess.plugins.module_utils.waiting import Waiter
-from ansible_collections.vtops.vitess.tests.unit.factories import REPLICA, SIBLING
+from ansible_collections.vtops.vitess.tests.unit.factories import REPLICA, SIBLING, uuid_of
 from ansible_collections.vtops.vitess.tests.unit.fakes import NAMESPACE, World, elsewhere, gone
 
 NAME = "vtops-shard-commerce-x-80"
@@ -90,6 +93,10 @@ entries = st.builds(
     steps=st.dictionaries(st.sampled_from(["drain", "replace", "readmit"]), st.tuples(times, st.none() | times)),
     phases=st.lists(st.tuples(st.text(max_size=5), st.text(max_size=5), times, times), max_size=2).map(tuple),
     finished=st.none() | times,
+    rolls=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+    accepted=st.lists(st.text(max_size=5), max_size=2).map(tuple),
+    promoted=st.text(max_size=5),
+    failure=st.none() | st.builds(Stop, at=times),
 )
 journals = st.dictionaries(st.builds(Alias, st.just("zone1"), st.integers(0, 2**32 - 1)), entries, max_size=4)
 
@@ -118,6 +125,31 @@ def test_a_journal_that_cannot_be_read_is_an_error_and_never_empty(text: str) ->
 
 def test_no_journal_is_an_empty_one() -> None:
     assert journal_from_text("") == {}
+
+
+def test_a_journal_of_the_first_version_is_read() -> None:
+    text = (
+        '{"zone1-0000000102":{"original_type":"REPLICA","wanted":"new","pod_name":"commerce-x-80-1","steps":{"drain":[1.0,2.0]},'
+        '"phases":[["tablet_drain","drain",1.0,0.5]],"finished":3.0}}'
+    )
+    entry = journal_from_text(text)[Alias("zone1", 102)]
+    assert (entry.rolls, entry.image, entry.failure) == ((), "", None)
+    assert entry.steps == {"drain": (1.0, 2.0)}
+
+
+def test_the_largest_journal_has_room_in_a_lease() -> None:
+    """Annotations are limited to 256 KiB in all."""
+    failure = StepFailure("z-1", "vtgate_readmit", "r" * 900, "g" * 40, "s" * 900, "n" * 900)
+    entry = Entry(
+        pod_name="p" * 60,
+        position=",".join(f"{uuid_of(Alias('z', n))}:1-123456789" for n in range(12)),
+        steps={"drain": (1.79e9, 1.79e9), "replace": (1.79e9, 1.79e9), "readmit": (1.79e9, 1.79e9)},
+        phases=(("shard_reparent", "wait for the buffer's gap", 1790000000.123, 100.123),) * KEEP_PHASES,
+        finished=1.79e9,
+        rolls=("r" * 40,) * KEEP_ROLLS,
+        failure=Stop.of(failure, "r" * 900, 1.79e9),
+    )
+    assert len(journal_to_text({Alias("zone1", n): entry for n in range(KEEP_FINISHED)})) < 240 * 1024
 
 
 def test_of_finished_entries_only_the_newest_are_kept_and_what_is_in_flight_never_goes() -> None:

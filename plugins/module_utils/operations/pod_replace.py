@@ -73,7 +73,8 @@ def run(session: Session) -> dict[str, Any]:
             if pod is None:
                 raise session.failure("its Pod was not found", gate="owner_is_supported")
             leaves_at = case.tablet.mysqld.gtid_executed if case.tablet.mysqld else ""
-            entry = session.with_overrides(replace(session.entry, position=str(leaves_at)))
+            entry = session.entry
+            entry = replace(entry, position=str(leaves_at), accepted=(*entry.accepted, *session.passed))
             claim.intend(session.alias, entry, "replace")
             with session.phases.phase("evict"):
                 _evict(session, pod)

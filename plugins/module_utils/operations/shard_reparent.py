@@ -126,7 +126,7 @@ def _reparent(session: Session, claims: tuple[Claim, ...], case: gates.Case, bef
     with session.phases.phase("every vtgate agrees"):
         after_shard = _wait_agreed(session, candidate)
         session.agreed = True
-    session.did("reparent", finished=True)
+    session.did("reparent", finished=True, promoted=str(candidate), accepted=session.accepted(case))
     lost = _buffer_losses(counters, _buffer_counters(session), f"{session.keyspace}.{session.shard_name}")
     result = session.result(
         True,

@@ -80,8 +80,16 @@ def run(session: Session) -> dict[str, Any]:
         tablet, pod = case.tablet, case.tablet.pod
         if pod is None or tablet.mysqld is None or case.wanted is None:
             raise session.failure("its Pod, its mysqld or its owner's revision is not known", gate="owner_is_supported")
+        # Right after its reparent, that one's part of the journal stays.
+        before_it = entry.anew(session.clock.time())
         entry = Entry(
-            phases=entry.phases if entry.recent(session.clock.time()) else (),
+            phases=before_it.phases,
+            rolls=before_it.rolls,
+            promoted=before_it.promoted,
+            accepted=(*before_it.accepted, *session.accepted(case)),
+            failure=before_it.unsettled,
+            image=pod.image("vttablet"),
+            revision=pod.revision,
             original_type=tablet.type,
             wanted=case.wanted.revision,
             pod_namespace=pod.namespace,
@@ -90,10 +98,9 @@ def run(session: Session) -> dict[str, Any]:
             address=tablet.hostname,
             server_uuid=tablet.mysqld.server_uuid,
             position=str(tablet.mysqld.gtid_executed),
-            overridden=entry.overridden if entry.recent(session.clock.time()) else {},
         )
         with session.phases.phase("drain"):
-            claim.intend(session.alias, session.with_overrides(entry), "drain")
+            claim.intend(session.alias, entry, "drain")
             session.change_type(TabletType.DRAINED)
             session.state = f"it is DRAINED (was {tablet.type})"
         with session.phases.phase("idle"), ThreadPoolExecutor(1) as aside:

@@ -90,7 +90,7 @@ def test_an_override_passes_a_gate_that_may_be_passed_and_is_in_result_and_journ
         "passed by override (node-7 dies today): zone1-0000000103 of commerce/-80 comes before its primary"
     )
     entry = json.loads(world.leases[labels.shard_lease("commerce", "-80")]["metadata"]["annotations"][labels.JOURNAL])
-    assert entry[str(PRIMARY)]["overridden"] == {"primary_comes_last": "node-7 dies today"}
+    assert entry[str(PRIMARY)]["accepted"] == ["shard_reparent: override_gates: primary_comes_last: node-7 dies today"]
 
 
 @pytest.mark.parametrize(

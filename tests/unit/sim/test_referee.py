@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from ansible_collections.vtops.vitess.tests.sim.clients import Clients
+from ansible_collections.vtops.vitess.tests.sim.kubernetes import is_ready
 from ansible_collections.vtops.vitess.tests.sim.layout import one_shard
 from ansible_collections.vtops.vitess.tests.sim.simulation import Simulation
 
@@ -22,9 +23,7 @@ def rollout_restart(simulation: Simulation, settle_s: float = 0.0) -> None:
         def back(pod: str = pod, uid: str = uid) -> bool:
             now = simulation.store.of("pods").get(pod)
             ready = now is not None and now["metadata"]["uid"] != uid
-            return bool(
-                ready and now and any(c == {"type": "Ready", "status": "True"} for c in now["status"]["conditions"])
-            )
+            return bool(ready and now and is_ready(now))
 
         assert simulation.timeline.run_until(back, 300)
         simulation.pass_(settle_s)
