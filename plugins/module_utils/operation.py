@@ -13,7 +13,16 @@ from . import plan
 from .cluster import Cluster, explain
 from .errors import EdgeError, StepFailure
 from .executor import Process
-from .operations import fleet_info, pod_replace, roll_plan, shard_claim, shard_reparent, tablet_drain, vtgate_readmit
+from .operations import (
+    fleet_info,
+    pod_replace,
+    roll_plan,
+    shard_claim,
+    shard_reparent,
+    tablet_drain,
+    tablet_spec,
+    vtgate_readmit,
+)
 from .options import connect, missing_library
 from .session import UNCHANGED, Session
 from .waiting import Clock, Report, SystemClock, silent
@@ -65,6 +74,8 @@ def _executed(
             return fleet_info.run(params, cluster, clock)
         if name == "roll_plan":
             return roll_plan.run(params, cluster, clock)
+        if name == "tablet_spec":
+            return tablet_spec.run(params, cluster, clock, report, executor or Process.controlling())
         session = Session(name, params, cluster, clock, report, executor or Process.controlling())
         return ON_A_TABLET[name](session)
     except StepFailure as failure:
@@ -90,7 +101,12 @@ def _executed(
 
 def failed(failure: StepFailure, session: Session | None) -> dict[str, Any]:
     """Ansible's failure: one line for people, the structure for machines."""
-    result: dict[str, Any] = {"failed": True, "changed": False, "msg": failure.message(), "failure": failure.as_dict()}
+    result: dict[str, Any] = {
+        "failed": True,
+        "changed": failure.state != UNCHANGED,
+        "msg": failure.message(),
+        "failure": failure.as_dict(),
+    }
     if session is not None:
         session.let_go()
         result.update(

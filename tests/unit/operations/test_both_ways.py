@@ -106,6 +106,10 @@ HAPPY: dict[str, tuple[Callable[[], World], dict[str, Any]]] = {
     "shard_claim": (World, args_of()),
     "roll_plan": (World, FLEET),
     "fleet_info": (World, LOGIN),
+    "tablet_spec": (
+        World,
+        {**LOGIN, "keyspace": "commerce", "shard": "-80", "resources": {"mysqld": {"requests": {"cpu": "100m"}}}},
+    ),
 }
 
 
