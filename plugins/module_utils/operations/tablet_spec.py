@@ -49,7 +49,7 @@ def argument_spec() -> dict[str, Any]:
         "vttablet_image": {"type": "str"},
         "mysqld_image": {"type": "str"},
         "images_together": {"type": "bool", "default": False},
-        "resources": {"type": "dict", "options": {name: of_container for name in template.CONTAINERS}},
+        "resources": {"type": "dict", "options": dict.fromkeys(template.CONTAINERS, of_container)},
         "node_selector": {"type": "dict"},
         "affinity": {"type": "dict"},
         "tolerations": {"type": "list", "elements": "dict"},
