@@ -114,7 +114,7 @@ def test_while_another_roll_holds_a_shard_its_spec_is_not_changed(settled: Rig) 
     assert "is held by nightly@" in failure["reason"]
     assert requests(owner(settled)) == ["150m"]
     assert resized(settled, roll="nightly")["changed"] is True
-    assert settled.claims_held() == ["vtops-shard-commerce--"]
+    assert settled.claims_held() == ["vtops-shard-commerce-x-x"]
 
 
 def test_a_write_that_meets_the_controllers_is_repeated(settled: Rig) -> None:

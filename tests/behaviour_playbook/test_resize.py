@@ -71,7 +71,7 @@ def test_a_resize_to_its_end_again_and_back(lab: SimulatedLab) -> None:
 @pytest.mark.parametrize(
     ("limit", "arguments", "says"),
     [
-        (SHARD, _to("5"), "has too little cpu (asks 5.15, 3.1 are free)"),
+        (SHARD, _to("5"), "has too little cpu (asks 5.15, 3.4 are free)"),
         ("zone1-0000000102", _to("500m"), "one spec for all of its tablets"),
         (SHARD, (), "nothing is wanted"),
         ("localhost", _to("500m"), "the selection is empty"),

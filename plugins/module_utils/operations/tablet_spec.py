@@ -176,6 +176,9 @@ class _Run:
         """The owners with all of their tablets. Raises StepFailure where they would change a tablet that was not chosen."""
         fleet = read_fleet(self.cluster)
         chosen = [member for member in fleet if self._is_chosen(member)]
+        shards = sorted({f"{member.tablet.keyspace}/{member.tablet.shard}" for member in chosen})
+        if shards:
+            self.subject = shards[0] + (f" and {len(shards) - 1} more" if shards[1:] else "")
         missing = sorted(set(self.params["tablets"]) - {str(member.alias) for member in chosen})
         if missing or not chosen:
             raise ValueError(f"the topology has no tablet {', '.join(missing) or f'in {self.subject}'}")
