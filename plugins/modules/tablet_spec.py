@@ -46,7 +46,7 @@ options:
     description:
       - V(present) puts in what the other options say.
       - V(previous) puts back the template that was there before this module changed it last, and takes none of the other options. It is refused
-        where somebody else changed the spec since. A template that no Pod ran is not what comes back; it is the one before.
+        where somebody else changed the spec since. A template that no Pod got Ready with is not what comes back; it is the one before.
     type: str
     choices: [present, previous]
     default: present

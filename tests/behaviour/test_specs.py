@@ -156,6 +156,11 @@ def test_a_spec_that_no_pod_can_start_from_is_put_back_while_its_tablet_is_in_fl
     assert len(back["notes"]) == 1
     assert "in flight" in back["notes"][0]
     assert owner(settled)["spec"]["template"]["spec"]["containers"][1]["image"] == "vitess/lite:v24.0.2"
+    settled.simulation.kubernetes.delete("commerce-x-x-1", "Delete by hand")
+    # As the role has it, from the plan.
+    again = settled.roll(wanted_revision=back["owners"][0]["revision"])
+    assert again.failure is None, again.failure
+    assert settled.types() == {101: "PRIMARY", 102: "REPLICA", 103: "REPLICA"}
 
 
 def test_the_documented_rights_are_enough(settled: Rig) -> None:

@@ -310,7 +310,7 @@ class _Run:
             raise
 
     def _to_record(self, target: Target, written: Json) -> Recorded:
-        """What is there now; a spec that no Pod ran is not worth going back to, so the one before it stays on record."""
+        """What is there now; a spec that no Pod got Ready with is not worth going back to, so the one before it stays on record."""
         old, now = target.recorded, template.fingerprint(target.template)
         fingerprint = template.fingerprint(written)
         stamp = timestamp(self.clock.time())
@@ -318,7 +318,7 @@ class _Run:
         if self.back:
             return Recorded(None, target.owner.update_revision, fingerprint, roll, stamp)
         observed = target.owner.observed_generation >= target.owner.generation
-        unused = observed and all(pod.revision != target.owner.update_revision for pod in target.pods)
+        unused = observed and not any(pod.ready and pod.revision == target.owner.update_revision for pod in target.pods)
         if old is not None and old.template is not None and old.fingerprint == now and unused:
             return replace(old, fingerprint=fingerprint)
         return Recorded(target.template, target.owner.update_revision, fingerprint, roll, stamp)

@@ -388,6 +388,18 @@ def test_a_spec_that_no_pod_ran_is_not_what_comes_back(world: World, specify: Sp
     assert specify.item["spec"]["template"] == before
 
 
+def test_a_spec_with_which_no_pod_gets_ready_is_not_what_comes_back(world: World, specify: Specified) -> None:
+    specify.rolled()
+    before = json.loads(json.dumps(specify.item["spec"]["template"]))
+    specify(vttablet_image="bad")
+    pod = world.pods[world.tablet(REPLICA).pod]
+    pod["metadata"]["labels"][labels.REVISION] = "new-3"
+    pod["status"]["conditions"] = [{"type": "Ready", "status": "False"}]
+    specify(vttablet_image="worse")
+    specify(state="previous")
+    assert specify.item["spec"]["template"] == before
+
+
 def test_a_spec_that_a_pod_ran_is_what_comes_back(world: World, specify: Specified) -> None:
     specify()
     specify.rolled()
