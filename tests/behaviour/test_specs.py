@@ -124,6 +124,7 @@ def test_a_write_that_meets_the_controllers_is_repeated(settled: Rig) -> None:
     settled.wire.trouble(PATCH, happens=touched, skip=1, times=2)
     assert resized(settled)["changed"] is True
     assert requests(owner(settled)) == ["1"]
+    assert sum(call.startswith("PATCH") and "statefulsets" in call for call in settled.wire.calls) == 4
 
 
 def test_a_write_whose_answer_was_lost_is_not_done_twice(settled: Rig) -> None:
@@ -157,6 +158,7 @@ def test_a_spec_that_no_pod_can_start_from_is_put_back_while_its_tablet_is_in_fl
     assert "in flight" in back["notes"][0]
     assert owner(settled)["spec"]["template"]["spec"]["containers"][1]["image"] == "vitess/lite:v24.0.2"
     settled.simulation.kubernetes.delete("commerce-x-x-1", "Delete by hand")
+    settled.simulation.pass_(10.0)  # kubectl delete returns when it is gone
     # As the role has it, from the plan.
     again = settled.roll(wanted_revision=back["owners"][0]["revision"])
     assert again.failure is None, again.failure
