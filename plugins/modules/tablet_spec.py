@@ -61,7 +61,7 @@ options:
     type: bool
     default: false
   resources:
-    description: What containers request and may use, by resource, as V({cpu: 500m, memory: 2Gi}). What is not named stays; an empty one is removed.
+    description: What containers request and may use, by resource. What is not named stays; a quantity that is empty is removed.
     type: dict
     suboptions:
       mysqld:
@@ -96,7 +96,7 @@ options:
     elements: dict
   flags:
     description:
-      - Flags of the programs, by name without dashes, as V({queryserver-config-pool-size: 24}). One that is there is replaced where it stands, any
+      - Flags of the programs, by name, for example C(queryserver-config-pool-size). One that is there is replaced where it stands, any
         other is added at the end, and one without a value is removed. C(-) and C(_) in names are the same.
       - Refused where the flags cannot be edited safely - the command is a shell or is left to the image, a flag is there twice - and for flags that say
         which tablet it is or hold a password.

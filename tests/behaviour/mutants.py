@@ -298,7 +298,7 @@ def killed_by(mutant: Mutant) -> str:
 def main() -> int:
     """Exit code 1 where a guard can be taken out and no test fails."""
     shutil.rmtree(COPY.parents[2], ignore_errors=True)
-    for folder in ("plugins", "tests", "meta"):
+    for folder in ("plugins", "tests", "meta", "docs"):
         shutil.copytree(TOP / folder, COPY / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(TOP / "pyproject.toml", COPY)
     word = sys.argv[1] if len(sys.argv) > 1 else ""

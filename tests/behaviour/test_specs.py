@@ -84,7 +84,7 @@ def test_check_mode_and_a_refusal_leave_no_trace(settled: Rig) -> None:
 
 def test_a_request_above_the_limit_is_refused_by_the_dry_run_before_any_owner_is_written(make: Make) -> None:
     rig = make(like_the_lab(old="24.0.2", new="24.0.2"), clients=False)
-    owner(rig, "commerce-80-x")["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"] = {"cpu": "500m"}
+    owner(rig, "commerce-x-80")["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"] = {"cpu": "500m"}
     failure = resized(rig)["failure"]
     assert failure["gate"] == "admission"
     assert "must be <= cpu limit" in failure["reason"]
