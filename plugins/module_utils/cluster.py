@@ -272,9 +272,7 @@ class Cluster:
         """Who recreates this Pod."""
         if pod.owner_kind != "StatefulSet":
             return unsupported(pod.owner_kind, pod.owner_name)
-        return parse_stateful_set(
-            self.kube.get(f"/apis/apps/v1/namespaces/{pod.namespace}/statefulsets/{pod.owner_name}")
-        )
+        return parse_stateful_set(self.kube.get(stateful_set_path(pod.namespace, pod.owner_name)))
 
     def owners_of(self, pods: Iterable[Pod]) -> dict[tuple[str, str, str], Owner]:
         """Who recreates these Pods, by Pod.owner: asked for one by one, or, where they are many, from one list in each namespace."""
@@ -376,6 +374,21 @@ class Cluster:
             place.parse_requests(item.get("spec") or {}) for item in items if item["metadata"]["uid"] != but
         )
 
+    def requested_in_sight(self, node: str) -> tuple[Resources, str]:
+        """What the Pods of a node reserve; where not all may be listed, those of the tablets' namespaces, and a note that says so."""
+        try:
+            return self.requested_on(node, but=""), ""
+        except Refused as error:
+            if error.status != 403:
+                raise
+            fields = f"spec.nodeName={node},status.phase!=Succeeded,status.phase!=Failed"
+            found = [
+                place.parse_requests(item.get("spec") or {})
+                for namespace in self.scope.namespaces_of_tablets
+                for item in self.kube.pods(namespace, "", fields)
+            ]
+            return place.total(found), f"Pods of other namespaces were not counted: {explain(error)}"
+
     def rights_of_roll(self) -> Granted:
         """Whether Kubernetes lets us do all that a roll does."""
         scope = self.scope
@@ -388,6 +401,10 @@ class Cluster:
     def rights_to_write(self, pod: Pod) -> Granted:
         """Whether Kubernetes lets us do what is still to be written when this Pod's tablet is about to be taken."""
         return self.granted(rights.of_writes(self.scope.namespace, pod.namespace))
+
+    def rights_to_specify(self, namespaces: Iterable[str]) -> Granted:
+        """Whether Kubernetes lets us change the spec of the tablets' owners in these namespaces."""
+        return self.granted(rights.of_spec(self.scope.namespace, namespaces))
 
     def granted(self, needed: Sequence[Right]) -> Granted:
         """What of it is missing: one question per namespace, kept for this operation, and one more for each right that its answer does not show.
@@ -553,6 +570,11 @@ def _trouble(status: Json) -> str:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
             return f"{condition.get('reason')}: {str(condition.get('message') or '')[:160]}"
     return ""
+
+
+def stateful_set_path(namespace: str, name: str) -> str:
+    """Where the API has it."""
+    return f"/apis/apps/v1/namespaces/{namespace}/statefulsets/{name}"
 
 
 def parse_stateful_set(item: Json) -> Owner:

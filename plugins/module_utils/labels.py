@@ -14,6 +14,7 @@ TOPOLOGY = PREFIX + "topology"  # beside it: which topology (namespace of vtctld
 ROLL = PREFIX + "roll"  # on a Pod: the roll that is about to remove it
 TRANSITION = PREFIX + "transition"  # on a Pod: the Lease transition under which it is removed
 JOURNAL = PREFIX + "journal"  # on a Lease: what this roll did, JSON
+PREVIOUS = PREFIX + "previous-spec"  # on a tablets' owner: the Pod template before tablet_spec changed it, JSON
 EXECUTOR = PREFIX + "executor"  # on a Lease: host, pid and start time of the ansible-playbook that holds it
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "vtops.vitess"

@@ -21,6 +21,7 @@ from .operations import (
     shard_claim,
     shard_reparent,
     tablet_drain,
+    tablet_spec,
     vtgate_readmit,
 )
 from .options import connect, missing_library
@@ -77,6 +78,8 @@ def _executed(
         cluster = connect(params, clock)
         if name in ON_THE_FLEET:
             return ON_THE_FLEET[name](params, cluster, clock)
+        if name == "tablet_spec":
+            return tablet_spec.run(params, cluster, clock, report, executor or Process.controlling())
         session = Session(name, params, cluster, clock, report, executor or Process.controlling())
         return ON_A_TABLET[name](session)
     except StepFailure as failure:
@@ -102,7 +105,12 @@ def _executed(
 
 def failed(failure: StepFailure, session: Session | None) -> dict[str, Any]:
     """Ansible's failure: one line for people, the structure for machines."""
-    result: dict[str, Any] = {"failed": True, "changed": False, "msg": failure.message(), "failure": failure.as_dict()}
+    result: dict[str, Any] = {
+        "failed": True,
+        "changed": failure.state != UNCHANGED,
+        "msg": failure.message(),
+        "failure": failure.as_dict(),
+    }
     if session is not None:
         session.write_down(failure)
         session.let_go()

@@ -9,7 +9,9 @@ Supported: a StatefulSet with OnDelete. Everything else is refused by its kind, 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
+from typing import Any
 
 from .fleet import Pod
 from .place import Needs
@@ -83,6 +85,39 @@ def stateful_set_refusal(name: str, strategy: str, replicas: int) -> str:
     if replicas == 0:
         return f"StatefulSet {name} is scaled to 0"
     return ""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The Pod template that an owner had, kept on it, so that it can be put back exactly.
+
+    revision: the owner's then. fingerprint: of the template that was written in its place; with another one there, somebody else
+    changed it since, and putting back would undo that too. template is None where it was put back already.
+    """
+
+    template: dict[str, Any] | None
+    revision: str
+    fingerprint: str
+    roll: str = ""
+    at: str = ""
+
+    def as_text(self) -> str:
+        """For the annotation."""
+        return json.dumps(vars(self), separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, text: str) -> Recorded | None:
+        """None where nothing was recorded. Raises ValueError on what this collection did not write."""
+        if not text:
+            return None
+        try:
+            data = json.loads(text)
+            template = data["template"]
+            if template is not None and not isinstance(template, dict):
+                raise TypeError(template)
+            return cls(template, *(str(data.get(key) or "") for key in ("revision", "fingerprint", "roll", "at")))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"the spec that was recorded cannot be read: {error}") from error
 
 
 def unsupported(kind: str, name: str) -> Owner:

@@ -12,8 +12,8 @@ other Pods, spread constraints, host ports, preemption.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
@@ -191,6 +191,47 @@ def covered_by(requests: Resources, present: Resources) -> bool:
     """Whether a Pod that asks for no more than the present one fits where that one leaves."""
     have = dict(present)
     return all(amount <= have.get(name, Decimal(0)) for name, amount in requests)
+
+
+@dataclass
+class Room:
+    """What several next Pods leave of the nodes, one after the other: each alone may fit where together they do not.
+
+    used_on: what the Pods of a node request now. What a smaller successor frees is given to nobody, as it may come last.
+    """
+
+    nodes: tuple[Node, ...]
+    used_on: Callable[[str], Resources]
+    _used: dict[str, dict[str, Decimal]] = field(default_factory=dict)
+    _others: dict[str, int] = field(default_factory=dict)
+
+    def take(self, ground: Ground, needs: Needs, node: str, present: Resources) -> Place:
+        """Where the successor of a Pod on that node may go; its share of that node is taken then."""
+        fit, refusal = fitting(replace(ground, nodes=self.nodes), needs)
+        if refusal:
+            return Place((), refusal)
+        own, short = dict(present), []
+        for candidate in sorted(fit, key=lambda one: (one.name != node, one.name)):
+            stays = candidate.name == node
+            if stays and covered_by(needs.requests, present):
+                return Place((node,))
+            used = self._used_on(candidate.name)
+            left = {name: amount - own.get(name, Decimal(0)) for name, amount in used.items()} if stays else used
+            problem = lacking(candidate, needs.requests, tuple(left.items()))
+            if not problem:
+                for name, amount in needs.requests:
+                    more = amount - own.get(name, Decimal(0)) if stays else amount
+                    used[name] = used.get(name, Decimal(0)) + max(more, Decimal(0))
+                self._others[candidate.name] = self._others.get(candidate.name, 0) + 1
+                return Place((candidate.name,))
+            others = self._others.get(candidate.name, 0)
+            short.append(f"{problem}{f', beside {others} more of these Pods' if others else ''}")
+        return Place((), summary(short))
+
+    def _used_on(self, node: str) -> dict[str, Decimal]:
+        if node not in self._used:
+            self._used[node] = dict(self.used_on(node))
+        return self._used[node]
 
 
 def total(requests: Iterable[Resources]) -> Resources:

@@ -53,6 +53,7 @@ _OF_TABLETS = {
     "persistentvolumeclaims": ("get", "patch"),
     "statefulsets": ("get",),
 }
+_OF_SPECS = {"statefulsets": ("get", "patch")}
 _OF_VTGATES = {"pods": ("list",), "pods/portforward": ("get", "create"), "pods/proxy": ("get",)}
 _OF_NODES = {"nodes": ("list",), "persistentvolumes": ("get",)}
 _WRITES = ("create", "update", "patch")
@@ -83,6 +84,14 @@ def of_writes(namespace: str, tablet_namespace: str) -> tuple[Right, ...]:
     """What is still to be written when one tablet is about to be taken. What is read, and exec, is proved by having read."""
     every = (*_in(namespace, _OF_CLAIMS), *_in(tablet_namespace, _OF_TABLETS))
     return tuple(sorted(right for right in every if right.verb in _WRITES))
+
+
+def of_spec(namespace: str, tablet_namespaces: Iterable[str]) -> tuple[Right, ...]:
+    """What it takes beside reading to change the spec of tablets' owners. namespace: vtctld's."""
+    found = set(_in(namespace, _OF_CLAIMS))
+    for place in tablet_namespaces:
+        found.update(_in(place, _OF_SPECS))
+    return tuple(sorted(found))
 
 
 @dataclass(frozen=True)

@@ -361,17 +361,7 @@ class Session:
         return self.claim
 
     def _fence(self, transition: int) -> None:
-        """A take-over re-annotates every Pod of the shard: what the old holder still sends carries an outdated resourceVersion."""
-        shard = self.cluster.read_shard(self.keyspace, self.shard_name, mysqlds=False, vtgates=False)
-        for tablet in shard.tablets:
-            if tablet.pod is not None:
-                pod = tablet.pod
-                self.cluster.kube.annotate_pod(
-                    pod.namespace,
-                    pod.name,
-                    pod.uid,
-                    {labels.TRANSITION: str(transition), labels.ROLL: self.claims.holder.roll},
-                )
+        fence(self.cluster, self.keyspace, self.shard_name, self.claims.holder.roll, transition)
 
     @property
     def holds(self) -> bool:
@@ -478,6 +468,15 @@ class Session:
             },
             **more,
         }
+
+
+def fence(cluster: Cluster, keyspace: str, shard: str, roll: str, transition: int) -> None:
+    """A take-over re-annotates every Pod of the shard: what the old holder still sends carries an outdated resourceVersion."""
+    for tablet in cluster.read_shard(keyspace, shard, mysqlds=False, vtgates=False).tablets:
+        if tablet.pod is not None:
+            pod = tablet.pod
+            marks: dict[str, str | None] = {labels.TRANSITION: str(transition), labels.ROLL: roll}
+            cluster.kube.annotate_pod(pod.namespace, pod.name, pod.uid, marks)
 
 
 def describe(tablet: Tablet, pod: Pod | None) -> dict[str, Any]:

@@ -87,6 +87,46 @@ MUTANTS = (
     _without_gate("roll_is_not_paused", "paused or pause", "test_stops.py"),
     _without_gate("reparent_is_not_held", "held_roll", "test_stops.py"),
     Mutant(
+        "the dry run before the first owner is written",
+        f"{UTILS}/operations/tablet_spec.py",
+        '        admitted = self._send(target, dry_run=True)["spec"]["template"]',
+        "        admitted = target.wanted",
+        "test_specs.py",
+        "dry_run_before",
+    ),
+    Mutant(
+        "a place for every next Pod",
+        f"{UTILS}/operations/tablet_spec.py",
+        "        self._fits(replace(target, wanted=admitted), room)\n",
+        "",
+        "test_specs.py",
+        "fits_no_node or room_only_once",
+    ),
+    Mutant(
+        "the next Pods take room from each other",
+        f"{UTILS}/place.py",
+        "                    used[name] = used.get(name, Decimal(0)) + max(more, Decimal(0))\n",
+        "                    del more\n",
+        "test_specs.py",
+        "room_only_once",
+    ),
+    Mutant(
+        "the shard's claim is held while its spec is written",
+        f"{UTILS}/operations/tablet_spec.py",
+        '                held.append(self.claims.take(name, self.waiter, self.params["claim_wait"], put_up))\n',
+        "                del put_up\n",
+        "test_specs.py",
+        "another_roll_holds",
+    ),
+    Mutant(
+        "the write carries the resourceVersion that was read",
+        f"{UTILS}/operations/tablet_spec.py",
+        '{"resourceVersion": target.item["metadata"]["resourceVersion"]}',
+        "{}",
+        "test_specs.py",
+        "meets_the_controllers",
+    ),
+    Mutant(
         "the eviction carries uid and resourceVersion",
         f"{UTILS}/clients/kubernetes.py",
         '"deleteOptions": {"preconditions": {"uid": uid, "resourceVersion": resource_version}},',
@@ -277,7 +317,7 @@ def killed_by(mutant: Mutant) -> str:
 def main() -> int:
     """Exit code 1 where a guard can be taken out and no test fails."""
     shutil.rmtree(COPY.parents[2], ignore_errors=True)
-    for folder in ("plugins", "tests", "meta"):
+    for folder in ("plugins", "tests", "meta", "docs"):
         shutil.copytree(TOP / folder, COPY / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(TOP / "pyproject.toml", COPY)
     word = sys.argv[1] if len(sys.argv) > 1 else ""

@@ -20,6 +20,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.operations import (
     shard_claim,
     shard_reparent,
     tablet_drain,
+    tablet_spec,
     vtgate_readmit,
 )
 from ansible_collections.vtops.vitess.plugins.module_utils.waiting import Clock, Report, silent
@@ -32,6 +33,7 @@ SPECS = {
     "shard_claim": shard_claim,
     "roll_plan": roll_plan,
     "fleet_info": fleet_info,
+    "tablet_spec": tablet_spec,
 }
 STEPS = ("shard_claim", "shard_reparent", "tablet_drain", "pod_replace", "vtgate_readmit")
 Result = dict[str, Any]

@@ -64,9 +64,9 @@ class Api:
         item = self.store.of(resource).get(name)
         if item is None:
             raise Rejected(404, "NotFound", f'{resource} "{name}" not found', name=name)
-        return self._one(method, resource, item, body)
+        return self._one(method, resource, item, body, query.get("dryRun") == "All")
 
-    def _one(self, method: str, resource: str, item: Json, body: Any) -> Any:
+    def _one(self, method: str, resource: str, item: Json, body: Any, dry_run: bool = False) -> Any:
         if method == "GET":
             return copy.deepcopy(item)
         if method == "DELETE":
@@ -77,7 +77,7 @@ class Api:
                 self.store.remove(resource, item["metadata"]["name"])
             return status(200, "Success")
         if method == "PATCH":
-            return self._patch(resource, item, body)
+            return self._patch(resource, item, body, dry_run)
         if method == "PUT":
             wanted = body["metadata"].get("resourceVersion")
             if wanted and wanted != item["metadata"]["resourceVersion"]:
@@ -93,18 +93,25 @@ class Api:
             409, "Conflict", f'Operation cannot be fulfilled on {resource} "{item["metadata"]["name"]}": {text}'
         )
 
-    def _patch(self, resource: str, item: Json, body: Any) -> Json:
+    def _patch(self, resource: str, item: Json, body: Any, dry_run: bool) -> Json:
         meta = body.get("metadata") or {}
         if "uid" in meta and meta["uid"] != item["metadata"]["uid"]:
             raise Rejected(409, "Conflict", "Precondition failed: UID in precondition does not match the object's")
         if "resourceVersion" in meta and meta["resourceVersion"] != item["metadata"]["resourceVersion"]:
             raise self._modified(resource, item)
         spec = json.dumps(item.get("spec"), sort_keys=True)
-        changed = merged(item, body)
+        changed: Json = copy.deepcopy(merged(item, body))
+        owner = resource == "statefulsets"
+        if owner:
+            self.kubernetes.admit(changed, item)
+        if dry_run:
+            if owner and changed["spec"] != item["spec"]:
+                changed["metadata"]["generation"] += 1
+            return changed
         item.clear()
         item.update(changed)
         self.store.put(resource, item)
-        if resource == "statefulsets" and json.dumps(item.get("spec"), sort_keys=True) != spec:
+        if owner and json.dumps(item.get("spec"), sort_keys=True) != spec:
             self.kubernetes.spec_changed(item)
         return copy.deepcopy(item)
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import datetime, timezone
+from fractions import Fraction
 
 from .fleet import Fleet, Tablet
 from .layout import NAMESPACE, Layout, safe_shard
@@ -44,6 +45,42 @@ def image_of(pod_spec: Json, container: str) -> str:
     return str(next(c["image"] for c in pod_spec["containers"] if c["name"] == container))
 
 
+UNITS = {
+    "m": Fraction(1, 1000),
+    "": Fraction(1),
+    **{f"{letter}i": Fraction(1024**n) for n, letter in enumerate("KMGT", 1)},
+}
+
+
+def amount(text: object) -> Fraction:
+    """A quantity in its base unit."""
+    number = str(text).rstrip("".join(UNITS))
+    return Fraction(number) * UNITS[str(text)[len(number) :]]
+
+
+def canonical(text: object) -> str:
+    """As the API server writes it: 1000m is 1, 1024Mi is 1Gi."""
+    value = amount(text)
+    if str(text).endswith("i"):
+        unit = next(u for u in ("Ti", "Gi", "Mi", "Ki", "") if (value / UNITS[u]).denominator == 1)
+        return f"{value / UNITS[unit]}{unit}"
+    return str(value) if value.denominator == 1 else f"{value * 1000}m"
+
+
+def requested(pod: Json, what: str) -> Fraction:
+    """What its containers request."""
+    return sum(
+        (
+            amount(
+                (c.get("resources", {}).get("requests") or {}).get(what)
+                or (c.get("resources", {}).get("limits") or {}).get(what, 0)
+            )
+            for c in pod["spec"]["containers"]
+        ),
+        Fraction(0),
+    )
+
+
 def version_of(image: str) -> str:
     """The version in an image's tag."""
     return image.rpartition(":")[2].removeprefix("v")
@@ -60,6 +97,7 @@ class Kubernetes:
         self.empty_volumes: set[str] = set()  # Pods whose next start finds nothing on the volume
         self.other_image: dict[str, str] = {}  # Pod to the image that its owner gives it instead
         self.next_address: dict[str, str] = {}  # Pod to the address that it gets next
+        self.not_admitted = ""  # what a webhook says to each change of a StatefulSet
         self.owner_stopped = False  # the StatefulSet controller does nothing
         self.evictions: list[str] = []
         self._addresses = 10
@@ -100,12 +138,19 @@ class Kubernetes:
         return {
             "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}},
             "spec": {"taints": taints} if name == "control-plane" else {},
-            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+            "status": {
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"},
+            },
         }
 
     def _template(self, version: str, mysql: str, labels: Json) -> Json:
         image = f"vitess/lite:v{version}"
-        containers = [{"name": "mysqld", "image": f"mysql:{mysql}"}, {"name": "vttablet", "image": image}]
+        asks = {"requests": {"cpu": "150m"}}
+        containers = [
+            {"name": "mysqld", "image": f"mysql:{mysql}", "resources": dict(asks)},
+            {"name": "vttablet", "image": image, "resources": dict(asks)},
+        ]
         return {"metadata": {"labels": dict(labels)}, "spec": {"containers": containers}}
 
     def _stateful_set(self, name: str, shard: str, replicas: int, labels: Json) -> Json:
@@ -126,6 +171,28 @@ class Kubernetes:
     @staticmethod
     def _revision(name: str, template: Json) -> str:
         return f"{name}-{hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]}"
+
+    def admit(self, owner: Json, before: Json) -> None:
+        """What the API server checks of a changed StatefulSet, and makes of it. Raises Rejected."""
+        name = owner["metadata"]["name"]
+        if self.not_admitted:
+            text = f'admission webhook "policy.example.com" denied the request: {self.not_admitted}'
+            raise Rejected(403, "Forbidden", text)
+        fixed = ("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates")
+        problems = [f"spec.{key}: Forbidden" for key in fixed if owner["spec"].get(key) != before["spec"].get(key)]
+        for number, container in enumerate(owner["spec"]["template"]["spec"]["containers"]):
+            where = f"spec.template.spec.containers[{number}]"
+            if not container.get("image"):
+                problems.append(f"{where}.image: Required value")
+            resources = container.get("resources") or {}
+            for kind, quantities in resources.items():
+                resources[kind] = {what: canonical(text) for what, text in quantities.items()}
+            for what, text in (resources.get("requests") or {}).items():
+                limit = (resources.get("limits") or {}).get(what)
+                if limit is not None and amount(text) > amount(limit):
+                    problems.append(f'{where}.resources.requests: Invalid value: "{text}": must be <= {what} limit')
+        if problems:
+            raise Rejected(422, "Invalid", f'StatefulSet.apps "{name}" is invalid: {"; ".join(problems)}')
 
     def spec_changed(self, owner: Json) -> None:
         """A client changed a StatefulSet: its controller sees it a moment later."""
@@ -193,7 +260,7 @@ class Kubernetes:
 
     def _running(self, tablet: Tablet, owner: Json, revision: str) -> None:
         pod = self._new_pod(tablet, owner, revision, stamp(self.timeline.now - 7200))
-        pod["spec"]["nodeName"] = self._fitting(pod)[0]
+        pod["spec"]["nodeName"] = self._fitting(pod, at_rest=True)[0]
         address = self._address()
         pod["status"] = {
             "phase": "Running",
@@ -241,8 +308,8 @@ class Kubernetes:
         """Whose Pod it is."""
         return self.fleet.by_pod.get(pod)
 
-    def _fitting(self, pod: Json) -> list[str]:
-        """Nodes that would take it: schedulable, Ready, without a taint, and where its volume is."""
+    def _fitting(self, pod: Json, at_rest: bool = False) -> list[str]:
+        """Nodes that would take it: schedulable, Ready, without a taint, where its volume is, and (but for a fleet at rest) with room."""
         claim = pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"]
         terms = self.store.of("persistentvolumes")[claim]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"]
         near = [self.store.of("nodes").get(name) for name in terms[0]["matchExpressions"][0]["values"]]
@@ -253,7 +320,22 @@ class Kubernetes:
             and not node["spec"].get("unschedulable")
             and not node["spec"].get("taints")
             and node["status"]["conditions"][0]["status"] == "True"
+            and (at_rest or self._has_room(node, pod))
         ]
+
+    def _has_room(self, node: Json, pod: Json) -> bool:
+        """Whether what it requests is free there."""
+        for what, text in node["status"]["allocatable"].items():
+            if what == "pods":
+                continue
+            others = sum(
+                requested(other, what)
+                for other in self.store.of("pods").values()
+                if other is not pod and other["spec"].get("nodeName") == node["metadata"]["name"]
+            )
+            if requested(pod, what) > amount(text) - others:
+                return False
+        return True
 
     def told(self, pod: Json) -> None:
         """A Pod changed."""

@@ -40,6 +40,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.operations import (
     shard_claim,
     shard_reparent,
     tablet_drain,
+    tablet_spec,
     vtgate_readmit,
 )
 from ansible_collections.vtops.vitess.plugins.module_utils.session import Session
@@ -66,6 +67,7 @@ SPECS = {
     "roll_plan": roll_plan.argument_spec,
     "roll_report": roll_report.argument_spec,
     "fleet_info": fleet_info.argument_spec,
+    "tablet_spec": tablet_spec.argument_spec,
 }
 TYPE_NUMBERS = ("UNKNOWN", "PRIMARY", "REPLICA", "RDONLY", "SPARE", "EXPERIMENTAL", "BACKUP", "RESTORE", "DRAINED")
 
@@ -185,6 +187,8 @@ class World:
         self.acks = True  # whether those that say they acknowledge do so
         self.work: list[tuple[str, str, str, int]] = []
         self.stop_s, self.start_s, self.refresh_s = 2.0, 3.0, 1.0
+        self.observe_s = 0.5  # until a StatefulSet's controller has seen a new spec
+        self.not_admitted = ""  # why no change of a StatefulSet is admitted
         self.recreates = True
         self.held = True  # --init-tablet-type-lookup (v24): a restarted tablet keeps its recorded type
         self.on_return: Callable[[FakeTablet], object] = lambda _tablet: None
@@ -473,7 +477,7 @@ def a_stateful_set(name: str, replicas: int) -> Json:
     """OnDelete, wants revision new."""
     containers = [{"name": "vttablet", "image": NEW}, {"name": "mysqld", "image": NEW}]
     return {
-        "metadata": {"name": name, "generation": 2},
+        "metadata": {"name": name, "namespace": NAMESPACE, "generation": 2, "resourceVersion": "7"},
         "spec": {
             "replicas": replicas,
             "updateStrategy": {"type": "OnDelete"},
@@ -513,6 +517,8 @@ class FakeKubernetes(KubernetesClient):
     def _answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Any:
         for pattern, handler in self._routes():
             if match := re.fullmatch(pattern, f"{method} {path}"):
+                if handler == self._patch_stateful_set:
+                    return handler(*match.groups(), query=query, body=body)
                 return handler(
                     *match.groups(),
                     **({"query": query} if handler in (self._pods, self._nodes) else {"body": body}),
@@ -542,6 +548,7 @@ class FakeKubernetes(KubernetesClient):
                 r"GET /apis/apps/v1/namespaces/vitess/statefulsets/([\w.-]+)",
                 lambda name, body: found(world.stateful_sets, name),
             ),
+            (r"PATCH /apis/apps/v1/namespaces/vitess/statefulsets/([\w.-]+)", self._patch_stateful_set),
             (
                 r"GET /apis/apps/v1/namespaces/vitess/statefulsets",
                 lambda body: {"items": list(world.stateful_sets.values())},
@@ -567,7 +574,10 @@ class FakeKubernetes(KubernetesClient):
         return {"items": [node for node in self.world.nodes.values() if selected(node, query)]}
 
     def _rules(self, body: Json) -> Json:
-        every = rights.of_roll(NAMESPACE, [NAMESPACE], [NAMESPACE], by_exec=True)
+        every = {
+            *rights.of_roll(NAMESPACE, [NAMESPACE], [NAMESPACE], by_exec=True),
+            *rights.of_spec(NAMESPACE, [NAMESPACE]),
+        }
         rules = [
             {"verbs": [right.verb], "apiGroups": [right.group], "resources": [right.resource]}
             for right in every
@@ -588,6 +598,32 @@ class FakeKubernetes(KubernetesClient):
         pod["metadata"]["annotations"].update(body["metadata"]["annotations"])
         pod["metadata"]["resourceVersion"] = self.world.next_version()
         return pod
+
+    def _patch_stateful_set(self, name: str, query: dict[str, str], body: Json) -> Json:
+        """Its controller sees the new spec observe_s later."""
+        have = found(self.world.stateful_sets, name)
+        if (
+            body["metadata"].get("resourceVersion", have["metadata"]["resourceVersion"])
+            != (have["metadata"]["resourceVersion"])
+        ):
+            raise Refused("the object has been modified", 409)
+        if self.world.not_admitted:
+            raise Refused(self.world.not_admitted, 422)
+        changed: Json = merged(have, body)
+        if changed["spec"] != have["spec"]:
+            changed["metadata"]["generation"] += 1
+        if query.get("dryRun") == "All":
+            return changed
+        changed["metadata"]["resourceVersion"] = self.world.next_version()
+        self.world.stateful_sets[name] = changed
+        self.world.clock.at(self.world.observe_s, lambda: self._observe(name))
+        return changed
+
+    def _observe(self, name: str) -> None:
+        owner = self.world.stateful_sets[name]
+        generation = owner["metadata"]["generation"]
+        if owner["status"]["observedGeneration"] != generation:
+            owner["status"].update(observedGeneration=generation, updateRevision=f"new-{generation}")
 
     def _patch_claim(self, name: str, body: Json) -> Json:
         found(self.world.claims, name)["metadata"].setdefault("annotations", {}).update(body["metadata"]["annotations"])
@@ -625,6 +661,18 @@ class FakeKubernetes(KubernetesClient):
         command = ["/vt/bin/vttablet", f"--tablet-path={tablet.alias}"]
         page = {"cmdline": command, "TabletType": tablet.type.lower(), "TabletStateName": "SERVING", **tablet.pools}
         return {**page, "BackupIsRunning": {"online": 1} if tablet.backs_up else {}}
+
+
+def merged(have: Any, patch: Any) -> Any:
+    """JSON merge patch."""
+    if not isinstance(patch, dict):
+        return patch
+    result = dict(have) if isinstance(have, dict) else {}
+    for key, value in patch.items():
+        result[key] = merged(result.get(key), value)
+        if value is None:
+            del result[key]
+    return result
 
 
 ON_WORKER_1 = {

@@ -19,6 +19,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.place import (
     Needs,
     Node,
     Place,
+    Room,
     Taint,
     Toleration,
     covered_by,
@@ -403,3 +404,37 @@ def test_all_nodes_are_read_once_for_many_tablets(world: World) -> None:
     world.clock.sleep(1.5)
     cluster.nodes()
     assert len(lists) == 4
+
+
+# -- several Pods, one after the other
+
+
+def room(used: dict[str, str], *nodes: Node) -> Room:
+    return Room(nodes, lambda name: resources(cpu=used[name]))
+
+
+CORES = resources(cpu="4")
+ANYWHERE = Ground()
+
+
+def test_each_pod_leaves_less_room_to_the_next() -> None:
+    here = room({"worker-1": "2"}, node(allocatable=CORES))
+    bigger = Needs(requests=resources(cpu="2"))
+    assert here.take(ANYWHERE, bigger, "worker-1", resources(cpu="1")) == Place(("worker-1",))
+    assert here.take(ANYWHERE, bigger, "worker-1", resources(cpu="1")) == Place(("worker-1",))
+    assert here.take(ANYWHERE, Needs(requests=resources(cpu="1")), "", ()).refusal == (
+        "worker-1 has too little cpu (asks 1, 0 are free), beside 2 more of these Pods"
+    )
+
+
+def test_a_pod_that_has_no_room_on_its_node_goes_to_another_and_frees_nothing() -> None:
+    here = room({"worker-1": "4", "worker-2": "1"}, node(allocatable=CORES), node("worker-2", allocatable=CORES))
+    bigger = Needs(requests=resources(cpu="3"))
+    assert here.take(ANYWHERE, bigger, "worker-1", resources(cpu="2")) == Place(("worker-2",))
+    assert here.take(ANYWHERE, Needs(requests=resources(cpu="1")), "", ()).refusal.startswith("worker-1 has too little")
+
+
+def test_a_smaller_pod_gives_nobody_what_it_frees() -> None:
+    here = room({"worker-1": "4"}, node(allocatable=CORES))
+    assert here.take(ANYWHERE, Needs(requests=resources(cpu="1")), "worker-1", resources(cpu="3")).refusal == ""
+    assert here.take(ANYWHERE, Needs(requests=resources(cpu="2")), "worker-1", resources(cpu="1")).refusal

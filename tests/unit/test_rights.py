@@ -16,7 +16,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils import rights
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import Refused, StepFailure, Unreachable
 from ansible_collections.vtops.vitess.plugins.module_utils.operations import roll_plan
 from ansible_collections.vtops.vitess.plugins.module_utils.plan import Unfit
-from ansible_collections.vtops.vitess.plugins.module_utils.rights import Right, Rule, of_roll, of_writes
+from ansible_collections.vtops.vitess.plugins.module_utils.rights import Right, Rule, of_roll, of_spec, of_writes
 from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING, a_pod
 from ansible_collections.vtops.vitess.tests.unit.fakes import World
 
@@ -59,7 +59,21 @@ def test_the_documented_roles_grant_exactly_what_the_gate_asks_for() -> None:
     found = documents()
     granted = granted_by(found["Role"]) + granted_by(found["ClusterRole"])
     assert len(granted) == len(set(granted))
-    assert sorted(granted) == list(of_roll("vitess", ["vitess"], ["vitess"], by_exec=True))
+    specifying = of_spec("vitess", ["vitess"])
+    assert set(granted) == {*of_roll("vitess", ["vitess"], ["vitess"], by_exec=True), *specifying}
+
+
+def test_only_a_change_of_specs_writes_owners() -> None:
+    rolling = of_roll("vitess", ["vitess"], ["vitess"], by_exec=True)
+    assert set(of_spec("vitess", ["vitess"])) - set(rolling) == {Right("patch", "statefulsets", "vitess")}
+    assert {str(right) for right in of_spec("control", ["data"])} == {
+        "create leases in namespace control",
+        "get leases in namespace control",
+        "get statefulsets in namespace data",
+        "list leases in namespace control",
+        "patch statefulsets in namespace data",
+        "update leases in namespace control",
+    }
 
 
 def test_the_documented_bindings_give_both_roles_to_the_service_account() -> None:

@@ -143,9 +143,10 @@ class KubernetesClient:
             if not token:
                 return
 
-    def merge(self, path: str, body: Json) -> Json:
-        """PATCH (merge)."""
-        return self.request("PATCH", path, body=body, content_type="application/merge-patch+json")
+    def merge(self, path: str, body: Json, dry_run: bool = False) -> Json:
+        """PATCH (merge). dry_run: all that a write goes through, admission too, but the write."""
+        query = [("dryRun", "All")] if dry_run else None
+        return self.request("PATCH", path, query, body, content_type="application/merge-patch+json")
 
     def review(self, body: Json) -> Json:
         """Ask the authorizers about ourselves; nothing is written, although it is a POST."""

@@ -107,12 +107,16 @@ HAPPY: dict[str, tuple[Callable[[], World], dict[str, Any]]] = {
     "roll_plan": (World, FLEET),
     "fleet_info": (World, LOGIN),
     "roll_report": (replaced, LOGIN),
+    "tablet_spec": (
+        World,
+        {**LOGIN, "keyspace": "commerce", "shard": "-80", "resources": {"mysqld": {"requests": {"cpu": "100m"}}}},
+    ),
 }
 
 
 def test_every_operation_runs_both_ways_here() -> None:
     assert set(HAPPY) == set(SPECS)
-    assert {*operation.ON_A_TABLET, *operation.ON_THE_FLEET} == set(HAPPY)
+    assert {*operation.ON_A_TABLET, *operation.ON_THE_FLEET, "tablet_spec"} == set(HAPPY)
 
 
 @pytest.mark.parametrize("check", [False, True], ids=["act", "check mode"])
