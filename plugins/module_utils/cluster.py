@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -216,6 +217,34 @@ class Cluster:
             return ""
         reason = str((found.get("data") or {}).get(labels.REASON) or "").strip() or "no reason is given"
         return f"{reason} (ConfigMap {labels.PAUSE}, since {found['metadata'].get('creationTimestamp') or 'an unknown time'})"
+
+    # -- plans that are kept
+
+    def keep(self, name: str, key: str, content: bytes) -> bool:
+        """Keep something in a ConfigMap that nobody changes any more; whether it was not there yet. Raises EdgeError."""
+        path = f"/api/v1/namespaces/{self.scope.namespace}/configmaps"
+        body = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": name, "labels": {labels.MANAGED_BY: labels.MANAGER}},
+            "immutable": True,
+            "binaryData": {key: base64.b64encode(content).decode("ascii")},
+        }
+        try:
+            self.kube.request("POST", path, body=body)
+        except Refused as error:
+            if error.status != 409:
+                raise
+            return False
+        return True
+
+    def kept(self, name: str, key: str) -> bytes | None:
+        """What was kept under that name; None where nothing is. Raises EdgeError."""
+        found = self.kube.find(f"/api/v1/namespaces/{self.scope.namespace}/configmaps/{name}")
+        try:
+            return None if found is None else base64.b64decode((found.get("binaryData") or {})[key], validate=True)
+        except (KeyError, ValueError) as error:
+            raise EdgeError(f"ConfigMap {name} holds no {key}") from error
 
     # -- Pods and owners
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass, field
 from enum import Enum
@@ -137,6 +138,15 @@ class Tablet:
     def mysql(self) -> Version | None:
         """The version that its mysqld reports, None where that does not answer."""
         return of_server(self.mysqld.version) if self.mysqld else None
+
+
+def is_address(hostname: str) -> bool:
+    """Whether a tablet registers by IP address, which another Pod of it will not have."""
+    try:
+        ipaddress.ip_address(hostname)
+    except ValueError:
+        return False
+    return True
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from .claim import Entry
-from .fleet import Pod, Shard, TabletType
+from .fleet import Pod, Shard, TabletType, is_address
 from .plan import Step
 
 # vttablet ends its health streams for that long (go/vt/servenv --onterm-timeout) before mysqld may stop.
@@ -65,19 +66,16 @@ class Forecast:
         """For people. fleet: how many tablets the selected shards have."""
         if not self.tablets:
             return []
-        lines = [
-            (
-                f"forecast: {self.tablets} tablets in {self.batches} batches, about {_time(self.tablet_s)} each, {_time(self.least_s)} to "
-                f"{_time(self.most_s)} in all (from {self.source})"
-            )
-        ]
+        what = f"{_many(self.tablets, 'tablet')} in {_many(self.batches, 'batch', 'es')}"
+        in_all = f"{_time(self.least_s)} to {_time(self.most_s)} in all (from {self.source})"
+        lines = [f"forecast: {what}, about {_time(self.tablet_s)} each, {in_all}"]
         if self.reparents:
             held = f"; vtgates hold writes for up to {self.buffer_window_s:g} s" if self.buffer_window_s else ""
             full = (
                 f", each up to {self.writes_held:.0f} writes/s of a shard (--buffer-size)" if self.writes_held else ""
             )
             lines.append(
-                f"clients: {self.reparents} reparents in which writes wait about {self.reparent_s:.1f} s{held}{full}"
+                f"clients: {_many(self.reparents, 'reparent')} in which writes wait about {self.reparent_s:.1f} s{held}{full}"
             )
         lines.append(
             f"cost: {fleet} tablets at the most, {_hours(self.tablets * self.tablet_s)} tablet-hours away, one of a shard at a time; "
@@ -95,24 +93,26 @@ def forecast(
     how long the fleet's Pods took to get Ready and how often its vtgates look for new addresses.
     """
     todo = [step.action != "skip" for step in order]
-    ends = [sum(batches[:number]) for number in range(1, len(batches) + 1)] if len(batches) < len(order) else []
-    rounds = sum(any(todo[end - size : end]) for end, size in zip(ends, batches, strict=True)) if ends else sum(todo)
+    ends = accumulate(batches)
+    rounds = sum(any(todo[end - size : end]) for end, size in zip(ends, batches, strict=True))
     reparents = sum(s.type == TabletType.PRIMARY and s.action != "skip" for s in order)
     taken = [e for e in done if e.finished and now - e.finished < RECENT_S and "replace" in e.steps and e.phases]
     waits = sorted(v.settings.tablet_refresh_interval_s for s in shards for v in s.live_vtgates if not v.error)
     refresh = waits[-1] if waits else 60.0
-    moves = [seconds for e in taken if (seconds := _seconds(e, OF_REPARENT, only=True)) > 0]
+    moves = [seconds for e in taken if (seconds := _reparenting(e)) > 0]
     reparent = statistics.median(moves) if moves else REPARENT_S
     if taken:
-        each = [_seconds(e, OF_REPARENT, only=False) for e in taken]
+        each = [_away(e) for e in taken]
         middle, least, most = statistics.median(each), min(each), max(each)
-        source = f"{len(taken)} tablets that were replaced before"
+        source = f"{_many(len(taken), 'tablet')} replaced before"
     else:
         start = _start([t.pod for s in shards for t in s.tablets if t.pod is not None])
         fixed = ONTERM_S + STOP_BESIDE_S + (START_UNKNOWN_S if start is None else start) + OVERHEAD_S
+        if not any(is_address(t.hostname) for s in shards for t in s.tablets):
+            refresh = 0.0  # a vtgate that knows the address finds the tablet at its next try
         middle, least, most = fixed + refresh / 2, fixed, fixed + refresh
-        pods = "the lab's Pods" if start is None else f"Pods that were Ready after {start:.0f} s"
-        source = f"{pods}, vtgates that look every {refresh:g} s"
+        pods = "Pods of which nothing was measured" if start is None else f"Pods that were Ready after {start:.0f} s"
+        source = f"{pods} and vtgates that look every {refresh:g} s"
     gates = [v.settings for s in shards for v in s.live_vtgates if not v.error and v.settings.buffer_enabled]
     return Forecast(
         tablets=sum(todo),
@@ -128,9 +128,14 @@ def forecast(
     )
 
 
-def _seconds(entry: Entry, step: str, only: bool) -> float:
-    """How long the phases of that step took, or of all others."""
-    return sum(seconds for of_step, _phase, _start, seconds in entry.phases if (of_step == step) == only)
+def _reparenting(entry: Entry) -> float:
+    return sum(seconds for step, _phase, _start, seconds in entry.phases if step == OF_REPARENT)
+
+
+def _away(entry: Entry) -> float:
+    """From the first look of its drain until it was proved; a reparent before that is not in it."""
+    begun = [start for step, _phase, start, _seconds in entry.phases if step != OF_REPARENT]
+    return max(0.0, (entry.finished or 0.0) - min(begun)) if begun else 0.0
 
 
 def _start(pods: Sequence[Pod]) -> float | None:
@@ -146,6 +151,10 @@ def _time(seconds: float) -> str:
     return (
         f"{whole // 60} min {whole % 60:02d} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     )
+
+
+def _many(number: int, what: str, ending: str = "s") -> str:
+    return f"{number} {what}{'' if number == 1 else ending}"
 
 
 def _hours(seconds: float) -> str:

@@ -366,14 +366,7 @@ def owner_is_observed(case: Case) -> Verdict:
     owner = case.owner
     if owner is None:
         return _verdict(owner_is_observed, "no owner was found", "")
-    late = owner.observed_generation < owner.generation
-    return _verdict(
-        owner_is_observed,
-        f"{owner.kind} {owner.name}: observedGeneration {owner.observed_generation} lags generation {owner.generation}"
-        if late
-        else "",
-        f"generation {owner.generation}",
-    )
+    return _verdict(owner_is_observed, owner.lag, f"generation {owner.generation}")
 
 
 def spec_is_as_planned(case: Case) -> Verdict:

@@ -22,6 +22,9 @@ MANAGER = "vtops.vitess"
 # Written by an operator: as long as this ConfigMap is there, no roll takes another tablet. Its reason says why.
 PAUSE = "vtops-pause"
 REASON = "reason"
+# A plan that is kept in the cluster is the ConfigMap of that name and the first digits of its hash.
+PLAN_PREFIX = "vtops-plan-"
+PLAN = "plan.json.gz"
 
 # vitess-operator's, which the Vitess docs' manifests use too (planetscale/vitess-operator pkg/apis/planetscale/v2/labels.go).
 COMPONENT = "planetscale.com/component"

@@ -33,6 +33,15 @@ class Owner:
     needs: Needs = field(default_factory=Needs)  # what the next Pod asks of a node
     refusal: str = ""
 
+    @property
+    def lag(self) -> str:
+        """That its controller has not seen its latest spec yet, in words; empty if it has. What it wants is not known until then."""
+        if self.observed_generation >= self.generation:
+            return ""
+        return (
+            f"{self.kind} {self.name}: observedGeneration {self.observed_generation} lags generation {self.generation}"
+        )
+
     def image(self, container: str) -> str:
         """The image that the next Pod's container will run, empty if there is none of that name."""
         return dict(self.images).get(container, "")

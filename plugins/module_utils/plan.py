@@ -70,6 +70,11 @@ def step_for(shard: str, tablet: Tablet, wanted: Wanted, owner: Owner | None, in
     goal, goal_mysqld = (owner.image(name) if owner else "" for name in PROGRAMS)
     if in_flight:
         action, reason = "finish", "an earlier run took it and did not bring it back"
+    elif wanted.since is None and owner and owner.lag:
+        action, reason = (
+            "replace",
+            f"what it is to be is not known yet: {owner.lag}",
+        )  # and so refused (owner_is_observed)
     elif wanted.met_by(tablet.pod):
         action, reason = "skip", f"already {wanted}"
     else:

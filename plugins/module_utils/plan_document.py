@@ -6,9 +6,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import itertools
 import json
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -19,6 +21,7 @@ from .plan import Step, Unfit
 FORMAT = 1
 NEW_PLAN = "make a new plan: vtops.vitess.plan"
 KEYS = {"format", "options", "batches", "tablets", "hash"}
+FORECAST = "forecast"  # beside them, and in no hash: it is no part of what is done
 OF_TABLET = {"tablet", "shard", "action", "current", "wanted"}
 OF_SPEC = {"revision", "image"}
 Document = dict[str, Any]
@@ -58,9 +61,25 @@ def _plain(value: Any) -> Any:
 
 
 def hash_of(content: Document) -> str:
-    """SHA-256, in hex, of all but the hash itself, whatever the order of its keys and its layout."""
-    hashed = {key: value for key, value in content.items() if key != "hash"}
+    """SHA-256, in hex, of all but the hash itself and the forecast, whatever the order of its keys and its layout."""
+    hashed = {key: value for key, value in content.items() if key not in ("hash", FORECAST)}
     return hashlib.sha256(json.dumps(hashed, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def packed(kept: Document) -> bytes:
+    """To be kept in the cluster: the same document gives the same bytes."""
+    return gzip.compress(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode(), mtime=0)
+
+
+def unpacked(content: bytes) -> Document:
+    """Raises Unfit where it is none of packed()."""
+    try:
+        found = json.loads(gzip.decompress(content))
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        raise Unfit(f"the plan that was kept cannot be read: {error}", NEW_PLAN) from error
+    if not isinstance(found, dict):
+        raise Unfit("the plan that was kept is none", NEW_PLAN)
+    return found
 
 
 def tablets_of(approved: Document) -> list[Alias]:
@@ -89,7 +108,7 @@ def _is_whole(approved: Document) -> bool:
     """Whether it has the form of a plan, so that what follows may read it without a doubt."""
     tablets, options = approved.get("tablets"), approved.get("options")
     return (
-        set(approved) == KEYS
+        set(approved) - {FORECAST} == KEYS
         and isinstance(options, dict)
         and all(isinstance(name, str) and _is_plain(value) for name, value in options.items())
         and isinstance(tablets, list)
@@ -109,7 +128,7 @@ def _are_batches(sizes: Any, shards: list[str]) -> bool:
     """Whether these sizes divide the tablets up, and no batch has two of a shard (design rule 1)."""
     if (
         not isinstance(sizes, list)
-        or not all(type(size) is int and size > 0 for size in sizes)
+        or not all(isinstance(size, int) and not isinstance(size, bool) and size > 0 for size in sizes)
         or sum(sizes) != len(shards)
     ):
         return False

@@ -6,16 +6,16 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from . import versions
-from .fleet import Shard, TabletType
+from .fleet import Alias, Shard, TabletType, is_address
 from .plan import Step
 from .versions import Series
 
 # With --init-tablet-type-lookup (v24) a restarted vttablet keeps the type that it was given.
 HELD_SINCE = 24
+LONG_TRANSACTION_S = 5.0
 
 
 def notes(order: Sequence[Step], shards: Sequence[Shard], mysql_series: Series | None = None) -> list[str]:
@@ -28,7 +28,7 @@ def notes(order: Sequence[Step], shards: Sequence[Shard], mysql_series: Series |
 def _refresh(todo: Sequence[Step], shards: Sequence[Shard]) -> str:
     """A vtgate finds a tablet at a new address only when it looks for one (go/vt/discovery/topology_watcher.go)."""
     taken = {step.alias for step in todo}
-    moving = [t for shard in shards for t in shard.tablets if t.alias in taken and _is_address(t.hostname)]
+    moving = [t for shard in shards for t in shard.tablets if t.alias in taken and is_address(t.hostname)]
     slowest = max(
         (v.settings.tablet_refresh_interval_s for s in shards for v in s.live_vtgates if not v.error), default=0.0
     )
@@ -38,14 +38,6 @@ def _refresh(todo: Sequence[Step], shards: Sequence[Shard]) -> str:
         f"the tablets register by IP address, and vtgates look for new ones every {slowest:g} s (--tablet-refresh-interval): "
         f"up to {slowest:g} s of each tablet's time, {slowest * len(todo) / 60:.0f} min of this roll's at most"
     )
-
-
-def _is_address(hostname: str) -> bool:
-    try:
-        ipaddress.ip_address(hostname)
-    except ValueError:
-        return False
-    return True
 
 
 def _not_held(todo: Sequence[Step]) -> str:
@@ -85,3 +77,12 @@ def _no_return(order: Sequence[Step]) -> str:
                 "everything else done"
             )
     return ""
+
+
+def of_transactions(oldest: Iterable[tuple[Alias, float]]) -> list[str]:
+    """oldest: of primaries that are to be reparented away from, how long their oldest transaction is open, in seconds."""
+    return [
+        f"{alias}: a transaction is open for {age:.0f} s; its reparent waits for it (transaction_wait), and then refuses or cuts it"
+        for alias, age in oldest
+        if age > LONG_TRANSACTION_S
+    ]

@@ -20,7 +20,7 @@ from typing import Any
 from . import advice
 from .claim import KEEP_FINISHED, Entry, Stop
 from .fleet import Alias
-from .plan_document import Document, tablets_of
+from .plan_document import FORECAST, Document, tablets_of
 from .timestamps import moment
 
 FORMAT = 1
@@ -145,7 +145,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Forecast:
-    """An approved plan against what was done. A plan says which tablets in which order; it makes no forecast of time."""
+    """An approved plan against what was done. seconds: how long it was to take, least and most; None where the plan does not say."""
 
     hash: str
     replace: int
@@ -153,7 +153,7 @@ class Forecast:
     left: tuple[str, ...]
     unplanned: tuple[str, ...]
     order_kept: bool
-    seconds: float | None = None
+    seconds: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -547,7 +547,16 @@ def _against(plan: Document, tablets: Sequence[TabletReport]) -> Forecast:
         left=left,
         unplanned=tuple(t.tablet for t in tablets if t.state == DONE and t.tablet not in replace),
         order_kept=all(one <= other for one, other in pairwise(begun)),
+        seconds=_foretold(plan),
     )
+
+
+def _foretold(plan: Document) -> tuple[float, float] | None:
+    said = plan.get(FORECAST)
+    least, most = (said.get(name) if isinstance(said, Mapping) else None for name in ("least_s", "most_s"))
+    if not isinstance(least, int | float) or not isinstance(most, int | float):
+        return None
+    return float(least), float(most)
 
 
 def _unknown(
@@ -571,8 +580,8 @@ def _unknown(
         found.append(f"what the journal of {_list(large)} had beyond its {KEEP_FINISHED} newest lines")
     if plan is None:
         found.append("what was planned: no plan was given")
-    else:
-        found.append("how long it was to take: a plan makes no forecast of time")
+    elif _foretold(plan) is None:
+        found.append("how long it was to take: the plan has no forecast")
     if probe is None:
         found.append("errors, latency and write gaps of clients: no probe was given")
     return tuple(found)

@@ -404,10 +404,16 @@ def _forecast(forecast: Forecast | None, report: Report) -> str:
         more = f"; done and not in it: {_e(', '.join(forecast.unplanned))}" if forecast.unplanned else ""
         told = (
             f"<p>Plan <code>{_e(forecast.hash[:12])}</code>: {forecast.done} of {forecast.replace} done{left}{more}. "
-            f"{'Its order was kept.' if forecast.order_kept else 'Its order was not kept.'} "
-            "A plan makes no forecast of time.</p>"
+            f"{'Its order was kept.' if forecast.order_kept else 'Its order was not kept.'} {_foretold(forecast, report)}</p>"
         )
     return f'<section class="card"><h2>Plan and pace</h2>{told}{pace}</section>'
+
+
+def _foretold(forecast: Forecast, report: Report) -> str:
+    if forecast.seconds is None:
+        return "It has no forecast of time."
+    least, most = forecast.seconds
+    return f"It foretold {_seconds(least)} to {_seconds(most)}; it has taken {_seconds(report.seconds)}."
 
 
 def _cost(report: Report) -> str:

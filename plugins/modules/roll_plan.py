@@ -81,6 +81,17 @@ options:
         another, one was made primary that comes before others of its shard, an option is another, the selection leaves one out - and where the
         document was edited. What the plan itself leads to is no difference, so a roll that was stopped goes on with the same plan.
     type: dict
+  plan_hash:
+    description:
+      - The RV(hash) of a plan that O(keep) kept in the cluster; it is read from there and is O(plan) then.
+    type: str
+  keep:
+    description:
+      - Keep the plan in the cluster, in an immutable ConfigMap in vtctld's namespace that is named by its hash, so that a job in another
+        container can be told to do it by O(plan_hash) alone. Needs the right to create ConfigMaps.
+      - This is the only change that the module makes. A plan that is kept already is no change.
+    type: bool
+    default: false
   hold_before_reparent:
     description:
       - Put the primaries after the replicas of all shards, for a roll that is to stop before its first reparent.
@@ -172,6 +183,14 @@ hash:
   returned: success
   type: str
   sample: 3a7bd3e2360a3d29eea436fcfb7e44c735d117c42d1c1835420b6b9942dd4f1b
+forecast:
+  description: How long it will take, from tablets that were replaced before, or else from how long the Pods took to get Ready and how often
+    vtgates look for new addresses; how many reparents, and what the vtgates' buffers hold. Seconds. It is in RV(text) in words, and in
+    RV(document) beside what the hash covers.
+  returned: success
+  type: dict
+  sample: {tablets: 6, batches: 6, tablet_s: 52.3, reparents: 2, reparent_s: 1.5, least_s: 214, most_s: 465, source: 4 tablets replaced before,
+           buffer_window_s: 10.0, buffer_size: 1000, tablet_hours_away: 0.09}
 paused:
   description: Why no roll may take a tablet now; empty where nobody paused them.
   returned: success

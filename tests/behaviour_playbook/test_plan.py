@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -101,3 +102,28 @@ def test_a_file_that_is_no_plan_never_means_a_plan_of_now(
     assert refused.returncode == 2, refused.text[-3000:]
     assert reason in refused.text
     assert _acts(lab) == []
+
+
+def test_a_plan_that_is_kept_in_the_cluster_is_done_by_its_hash(lab: SimulatedLab) -> None:
+    """As by jobs in containers of their own: nothing but the hash goes from one to the other."""
+    keep = ("-e", "rolling_upgrade_plan_in_cluster=true")
+    planned = lab.play(PLAN, "--limit", SHARD, *keep, name="plan-kept")
+    assert planned.returncode == 0, planned.text[-3000:]
+    (digest,) = re.findall(r"in the cluster: ([0-9a-f]{64})", planned.text)
+    assert (planned.changed, lab.play(PLAN, "--limit", SHARD, *keep, name="plan-kept-again").changed) == (1, 0)
+    other = lab.play(ROLL, "-e", f"rolling_upgrade_plan={'b' * 64}", name="by-another-hash")
+    assert other.returncode == 2
+    assert "no plan of hash bbbb" in other.text
+    done = lab.play(ROLL, "-e", f"rolling_upgrade_plan={digest}", name="by-hash", timeout_s=600)
+    assert done.returncode == 0, done.text[-3000:]
+    assert len([act for act in _acts(lab) if act.startswith("Evict")]) == 3
+
+
+@pytest.mark.parametrize("playbook", [PLAN, ROLL, "vtops.vitess.abort", "vtops.vitess.report", "vtops.vitess.resize"])
+def test_an_inventory_that_cannot_be_read_fails(playbook: str, lab: SimulatedLab, tmp_path: Path) -> None:
+    """It is empty then, and plays without hosts are green with nothing done."""
+    broken = tmp_path / "broken.vitess.yml"
+    broken.write_text("plugin: vtops.vitess.fleet\nhost: http://127.0.0.1:9\nnamespace: vitess\n", encoding="utf-8")
+    played = lab.play(playbook, name="broken", inventory=broken)
+    assert played.returncode == 2
+    assert "the selection is empty" in played.text, played.text[-3000:]

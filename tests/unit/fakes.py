@@ -542,6 +542,7 @@ class FakeKubernetes(KubernetesClient):
                 r"GET /api/v1/namespaces/vitess/configmaps/([\w.-]+)",
                 lambda name, body: found(world.config_maps, name),
             ),
+            (r"POST /api/v1/namespaces/vitess/configmaps", self._create_config_map),
             (rf"POST {lease}", self._create_lease),
             (rf"PUT {lease}/([\w.-]+)", self._replace_lease),
             (
@@ -628,6 +629,13 @@ class FakeKubernetes(KubernetesClient):
     def _patch_claim(self, name: str, body: Json) -> Json:
         found(self.world.claims, name)["metadata"].setdefault("annotations", {}).update(body["metadata"]["annotations"])
         return self.world.claims[name]
+
+    def _create_config_map(self, body: Json) -> Json:
+        name = body["metadata"]["name"]
+        if name in self.world.config_maps:
+            raise Refused("already exists", 409)
+        self.world.config_maps[name] = body
+        return body
 
     def _create_lease(self, body: Json) -> Json:
         name = body["metadata"]["name"]

@@ -60,6 +60,8 @@ class Member:
 
     def as_wanted(self, goal: Wanted | None = None) -> bool:
         """Whether its Pod is the goal (by default what its owner wants now) and no roll has it in flight."""
+        if goal is None and self.owner and self.owner.lag:
+            return False
         goal = goal or (Wanted(revision=self.owner.update_revision) if self.owner else None)
         return goal is not None and goal.met_by(self.pod) and not self.in_flight
 

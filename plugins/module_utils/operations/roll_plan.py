@@ -11,10 +11,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .. import gates, plan, plan_document, readiness
+from .. import forecast, gates, labels, plan, plan_document, readiness
 from ..arguments import cluster_spec
 from ..cluster import Cluster, in_parallel, of_tablets
 from ..durability import POLICIES
+from ..errors import EdgeError
 from ..fleet import Alias, Shard, Tablet, TabletType
 from ..options import aliases, overrides_of
 from ..owners import Wanted
@@ -23,6 +24,7 @@ from ..rights import Granted
 from ..versions import Series
 from ..waiting import Clock
 from .fleet_info import Member, read_fleet
+from .tablet_drain import OPEN_TRANSACTIONS
 
 # What can be known of every tablet before the first one is touched: from lists, however many there are.
 PREFLIGHT: tuple[gates.Gate, ...] = (
@@ -80,6 +82,8 @@ def argument_spec() -> dict[str, Any]:
         "wait_replicas_timeout": {"type": "float", "default": 3.0},
         "reparent_timeout": {"type": "float", "default": 6.5},
         "plan": {"type": "dict"},
+        "plan_hash": {"type": "str"},
+        "keep": {"type": "bool", "default": False},
     }
 
 
@@ -89,7 +93,7 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
         raise plan.Unfit("the selection is empty: no host of the play is a tablet (check --limit and the inventory)")
     chosen = aliases(params["tablets"])
     overrides = overrides_of(params)
-    approved = params["plan"]
+    approved = _kept(params, cluster) if params["plan_hash"] else params["plan"]
     if approved is not None:
         chosen = _of_plan(approved, chosen)
     since = Wanted.created_after(params["wanted_since"], clock.time()) if params["wanted_since"] else None
@@ -135,9 +139,16 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     problems += [problem for view in known for problem in preflight.far(view)]
     if problems:
         raise plan.Unfit(_in_short(problems))
-    notes = [*readiness.notes(order, views, series), *preflight.passed]
+    primaries = [view.primary for view in views if view.primary in todo and not params["hold_before_reparent"]]
+    oldest = in_parallel([partial(_oldest_transaction, cluster, alias) for alias in primaries], SHARDS_AT_ONCE)
+    notes = [*readiness.notes(order, views, series), *readiness.of_transactions(zip(primaries, oldest, strict=True))]
+    notes += preflight.passed
+    entries = [member.entry for member in concerned.values() if member.entry is not None]
+    ahead = forecast.forecast(order, document["batches"], views, entries, clock.time())
+    if approved is None:
+        document = {**document, plan_document.FORECAST: ahead.as_dict()}
     return {
-        "changed": False,
+        "changed": _keep(params, cluster, document),
         "plan": [{**step.as_dict(), "predicted": before} for step, before in zip(order, _before(order), strict=True)],
         "asked": [f"{keyspace}/{shard}" for keyspace, shard in near],
         "order": [str(step.alias) for step in order],
@@ -145,16 +156,56 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
         "left": sum(step.action != "skip" for step in order),
         "paused": paused,
         "notes": notes,
+        "forecast": ahead.as_dict(),
         "document": document,
         "hash": document["hash"],
         "text": "\n".join(
             [
                 *_lines(order, document["batches"]),
+                *ahead.text(len(concerned)),
                 *(f"note: {note}" for note in notes),
                 *([f"paused: {paused}"] if paused else []),
             ]
         ),
     }
+
+
+def _oldest_transaction(cluster: Cluster, primary: Alias) -> float:
+    """Seconds; 0 where none is open, or where it does not say: its reparent looks again and waits."""
+    try:
+        return max((float(age or 0) for _thread, age in cluster.vtctld.query(primary, OPEN_TRANSACTIONS)), default=0.0)
+    except EdgeError:
+        return 0.0
+
+
+def _name(digest: str) -> str:
+    return labels.PLAN_PREFIX + digest[:16]
+
+
+def _kept(params: dict[str, Any], cluster: Cluster) -> plan_document.Document:
+    """The plan of that hash that is kept in the cluster. Raises Unfit where there is none."""
+    if params["plan"] is not None:
+        raise plan.Unfit("plan and plan_hash are two plans: give one of them")
+    digest = params["plan_hash"].lower()
+    content = cluster.kept(_name(digest), labels.PLAN)
+    if content is None:
+        raise plan.Unfit(f"no plan of hash {digest} is kept (ConfigMap {_name(digest)})", plan_document.NEW_PLAN)
+    found = plan_document.unpacked(content)
+    if found.get("hash") != digest:
+        raise plan.Unfit(
+            f"ConfigMap {_name(digest)} holds the plan {found.get('hash')}, not {digest}", plan_document.NEW_PLAN
+        )
+    return found
+
+
+def _keep(params: dict[str, Any], cluster: Cluster, document: plan_document.Document) -> bool:
+    """Keep the plan in the cluster where that is asked for; whether that is a change."""
+    if not params["keep"]:
+        return False
+    name = _name(document["hash"])
+    if params["_check_mode"]:
+        return cluster.kept(name, labels.PLAN) is None
+    return cluster.keep(name, labels.PLAN, plan_document.packed(document))
 
 
 def _of_plan(approved: plan_document.Document, chosen: frozenset[Alias]) -> frozenset[Alias]:

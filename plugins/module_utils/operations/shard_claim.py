@@ -77,7 +77,7 @@ def _wait_replicas(session: Session) -> None:
 
     session.until(
         look,
-        "the shard's other tablets to be replaced",
+        "the others",
         session.params["replicas_wait"],
         every_s=2.0,
         gate=gates.primary_comes_last.__name__,

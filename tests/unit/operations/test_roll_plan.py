@@ -419,3 +419,101 @@ def test_a_vtgate_that_does_not_buffer_is_refused_before_anything_is_touched(wor
 def test_reparent_time_outs_that_no_buffer_covers_are_refused(world: World) -> None:
     with pytest.raises(Unfit, match="the reparent's time-outs add up to 13 s"):
         run(world, reparent_timeout=10.0)
+
+
+# -- plans that are kept in the cluster
+
+
+def keep(world: World, check: bool = False, **given: Any) -> dict[str, Any]:
+    params = {**world.params("roll_plan", tablets=ALL, keep=True, **given), "_check_mode": check}
+    return roll_plan.run(params, world.cluster(), world.clock)
+
+
+def test_a_plan_is_kept_once_and_done_by_its_hash(world: World) -> None:
+    first = keep(world)
+    assert first["changed"] is True
+    (name,) = world.config_maps
+    assert name == f"vtops-plan-{first['hash'][:16]}"
+    assert world.config_maps[name]["immutable"] is True
+    assert keep(world)["changed"] is False
+    world.calls.clear()
+    by_hash = run(world, plan_hash=first["hash"].upper())
+    assert (by_hash["document"], by_hash["changed"]) == (first["document"], False)
+
+
+def test_check_mode_keeps_nothing_and_says_whether_it_would(world: World) -> None:
+    assert keep(world, check=True)["changed"] is True
+    assert world.config_maps == {}
+    keep(world)
+    assert keep(world, check=True)["changed"] is False
+
+
+def test_a_hash_that_nobody_kept_is_refused_with_where_it_was_looked_for(world: World) -> None:
+    with pytest.raises(Unfit, match=r"no plan of hash b{64} is kept \(ConfigMap vtops-plan-b{16}\)"):
+        run(world, plan_hash="b" * 64)
+
+
+def test_what_was_put_in_the_place_of_a_kept_plan_is_refused(world: World) -> None:
+    kept, other = keep(world), keep(world, accept_no_route=["zone1-0000000104"])
+    mine, its = (f"vtops-plan-{plan['hash'][:16]}" for plan in (kept, other))
+    world.config_maps[mine]["binaryData"] = world.config_maps[its]["binaryData"]
+    with pytest.raises(Unfit, match=f"holds the plan {other['hash']}, not {kept['hash']}"):
+        run(world, plan_hash=kept["hash"])
+    world.config_maps[mine]["binaryData"] = {labels.PLAN: "bm90IGd6aXA="}
+    with pytest.raises(Unfit, match="cannot be read"):
+        run(world, plan_hash=kept["hash"])
+
+
+def test_a_plan_and_a_hash_are_two_plans(world: World) -> None:
+    document = keep(world)["document"]
+    with pytest.raises(Unfit, match="give one of them"):
+        run(world, plan=document, plan_hash=document["hash"])
+
+
+# -- what is ahead
+
+
+def test_the_forecast_is_beside_what_the_hash_covers(world: World) -> None:
+    result = run(world)
+    assert result["forecast"] == result["document"]["forecast"]
+    assert result["forecast"]["tablets"] == 3
+    assert "forecast: 3 tablets in 3 batches" in result["text"]
+    edited = {**result["document"], "forecast": {**result["forecast"], "least_s": 0}}
+    assert run(world, plan=edited)["hash"] == result["hash"]
+
+
+def test_an_old_transaction_on_a_primary_that_is_to_go_is_said(world: World) -> None:
+    world.tablet(PRIMARY).transactions = [(7, 93.0), (8, 1.0)]
+    assert any("zone1-0000000101: a transaction is open for 93 s" in note for note in run(world)["notes"])
+    assert not any("transaction is open" in note for note in run(world, [str(REPLICA)])["notes"])
+
+
+def test_a_controller_that_lags_behind_its_spec_is_no_reason_to_do_nothing(world: World) -> None:
+    """Every Pod is what the owner wanted before, so all would be skipped, and the roll would be green with nothing done."""
+    for tablet in world.tablets.values():
+        world.pods[tablet.pod]["metadata"]["labels"][labels.REVISION] = "new"
+    world.stateful_sets["commerce-x-80"]["metadata"]["generation"] = 9
+    with pytest.raises(
+        Unfit, match=r"owner_is_observed: StatefulSet commerce-x-80: observedGeneration \d lags generation 9"
+    ):
+        run(world)
+
+
+@pytest.mark.parametrize(
+    ("given", "sizes", "order"),
+    [
+        ({}, [1, 1, 1], [REPLICA, SIBLING, PRIMARY]),
+        ({"shards_at_once": 4, "canary": 1}, [1, 1, 1], [REPLICA, SIBLING, PRIMARY]),
+    ],
+)
+def test_the_batches_of_one_shard_are_of_one_tablet(
+    world: World, given: dict[str, Any], sizes: list[int], order: list[Alias]
+) -> None:
+    result = run(world, **given)
+    assert (result["batches"], result["order"]) == (sizes, [str(alias) for alias in order])
+
+
+def test_a_primary_without_its_replicas_may_be_selected_where_it_waits_for_them(world: World) -> None:
+    with pytest.raises(Unfit, match="comes last"):
+        run(world, [str(PRIMARY)])
+    assert run(world, [str(PRIMARY)], replicas_wait=60.0)["order"] == [str(PRIMARY)]

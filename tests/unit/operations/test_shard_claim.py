@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import pytest
 
+from ansible_collections.vtops.vitess.plugins.module_utils import labels
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import StepFailure
 from ansible_collections.vtops.vitess.plugins.module_utils.executor import Process
-from ansible_collections.vtops.vitess.tests.unit.factories import REPLICA
+from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING
 from ansible_collections.vtops.vitess.tests.unit.fakes import World, gone, held_by
 
 
@@ -55,6 +56,35 @@ def test_takes_over_from_a_dead_roll(world: World) -> None:
     result = world.run("shard_claim")
     assert result["changed"] is True
     assert result["after"]["transitions"] == result["before"]["transitions"] + 1
+
+
+def replicas(world: World, revision: str) -> None:
+    for alias in (REPLICA, SIBLING):
+        world.pods[world.tablet(alias).pod]["metadata"]["labels"][labels.REVISION] = revision
+
+
+def test_a_primary_waits_unclaimed_for_its_shards_other_tablets(world: World) -> None:
+    world.clock.at(40.0, lambda: replicas(world, "new"))
+    begun = world.clock.monotonic()
+    result = world.run("shard_claim", PRIMARY, replicas_wait=60.0)
+    assert result["changed"] is True
+    assert 40 <= world.clock.monotonic() - begun < 43
+    assert any(
+        "zone1-0000000102, zone1-0000000103 of commerce/-80 comes before its primary" in text for text in world.reported
+    )
+
+
+def test_a_primary_that_waited_in_vain_claims_nothing(world: World) -> None:
+    with pytest.raises(StepFailure, match="comes before its primary") as failure:
+        world.run("shard_claim", PRIMARY, replicas_wait=30.0)
+    assert failure.value.gate == "primary_comes_last"
+    assert world.leases == {}
+
+
+def test_a_replica_waits_for_nobody(world: World) -> None:
+    begun = world.clock.monotonic()
+    assert world.run("shard_claim", replicas_wait=60.0)["changed"] is True
+    assert world.clock.monotonic() - begun < 1
 
 
 def test_releases_and_keeps_the_journal(world: World) -> None:
