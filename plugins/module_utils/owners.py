@@ -4,7 +4,8 @@
 
 """Who recreates a tablet's Pod, what it will create, and whether a Pod is already that. Pure.
 
-Supported: a StatefulSet with OnDelete. Everything else is refused by its kind, with the reason.
+Supported: a StatefulSet with OnDelete, and vitess-operator's VitessShard (vitess_operator.py). Everything else is refused by its
+kind, with the reason.
 """
 
 from __future__ import annotations
@@ -31,11 +32,17 @@ class Owner:
     observed_generation: int = 0
     images: tuple[tuple[str, str], ...] = ()
     needs: Needs = field(default_factory=Needs)  # what the next Pod asks of a node
+    like_the_last: bool = False  # the next Pod is taken to ask what the last one does
+    pending: str = ""  # vitess-operator's: what still waits for a release before the Pods' own
     refusal: str = ""
 
     def image(self, container: str) -> str:
         """The image that the next Pod's container will run, empty if there is none of that name."""
         return dict(self.images).get(container, "")
+
+    def needs_of(self, last: Pod) -> Needs:
+        """What the successor of a Pod asks of a node."""
+        return last.needs if self.like_the_last else self.needs
 
 
 @dataclass(frozen=True)
@@ -124,4 +131,8 @@ def unsupported(kind: str, name: str) -> Owner:
     """An owner of a kind that this version does not drive."""
     if not kind:
         return Owner("none", "", refusal="the Pod has no controller: nothing would recreate it")
-    return Owner(kind, name, refusal=f"the Pod's owner is a {kind} ({name}); supported is StatefulSet with OnDelete")
+    return Owner(
+        kind,
+        name,
+        refusal=f"the Pod's owner is a {kind} ({name}); supported are StatefulSet with OnDelete and VitessShard",
+    )
