@@ -73,7 +73,11 @@ class Removal(Enum):
     DRAINED = "drained"  # vitess-operator's, to be moved: drained by its protocol, then deleted
 
 
-_OPERATOR: dict[str, tuple[str, ...]] = {"vitessclusters": ("get",), "vitesskeyspaces": ("get",), "vitessshards": ("get",)}
+_OPERATOR: dict[str, tuple[str, ...]] = {
+    "vitessclusters": ("get",),
+    "vitesskeyspaces": ("get",),
+    "vitessshards": ("get",),
+}
 _BY_REMOVAL: dict[Removal, tuple[dict[str, tuple[str, ...]], ...]] = {
     Removal.EVICTED: ({"pods/eviction": ("create",), "statefulsets": ("get",)},),
     Removal.RELEASED: (_OPERATOR, {"vitesskeyspaces": ("patch",), "vitessshards": ("patch",)}),

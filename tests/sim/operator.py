@@ -37,7 +37,7 @@ REPARENT_WAIT_S = 30.0
 
 def of_hash(text: str) -> str:
     """What it ends names with."""
-    return hashlib.md5(text.encode()).hexdigest()[:8]  # noqa: S324
+    return hashlib.md5(text.encode()).hexdigest()[:8]
 
 
 def pod_name(alias: str) -> str:
@@ -48,13 +48,12 @@ def pod_name(alias: str) -> str:
 class Operator:
     """Its controllers, one pass each. stopped: it does nothing. seen: every annotation that came or went, in order."""
 
-    def __init__(
-        self, layout: Layout, timeline: Timeline, store: Store, fleet: Fleet, kubernetes: Kubernetes
-    ) -> None:
+    def __init__(self, layout: Layout, timeline: Timeline, store: Store, fleet: Fleet, kubernetes: Kubernetes) -> None:
         self.layout, self.timeline, self.store, self.fleet, self.kubernetes = layout, timeline, store, fleet, kubernetes
         self.stopped = False
         self.seen: list[tuple[float, str, str, bool]] = []  # when, object, annotation, whether it came
         self._known: dict[str, set[str]] = {}
+        self._came: dict[tuple[str, str], float] = {}  # object and annotation to when it came
         self.keyspace = f"{CLUSTER}-{layout.keyspace}-{of_hash(layout.keyspace)}"
         self._reparenting: set[str] = set()
         self.reparents = 0  # its own, which nobody asked it for
@@ -179,6 +178,7 @@ class Operator:
         if change != "DELETED":
             for word in sorted(ours ^ self._known.get(name, set())):
                 self.seen.append((self.timeline.now, name, word, word in ours))
+                self._came[name, word] = self.timeline.now
         self._known[name] = set() if change == "DELETED" else ours
         match resource:
             case "vitessclusters":
@@ -196,8 +196,19 @@ class Operator:
                 if FINISHED in ours:
                     self._soon(DELETE_S, self._deletions)
 
+    def go_on(self) -> None:
+        """It runs again, and looks at everything."""
+        self.stopped = False
+        for act in (self._keyspaces, self._shards, self._pods, self._drains, self._deletions):
+            self._soon(APPLY_S, act)
+
     def _soon(self, delay_s: float, act: Callable[[], None]) -> None:
         self.timeline.after(delay_s, lambda: None if self.stopped else act())
+
+    def _has_for(self, item: Json, word: str, seconds: float) -> bool:
+        """Whether it has had an annotation for so long: as long as its controller takes to come by."""
+        came = self._came.get((item["metadata"]["name"], word))
+        return word in self._notes(item) and came is not None and self.timeline.now - came >= seconds - 1e-3
 
     @staticmethod
     def _notes(item: Json) -> Json:
@@ -209,6 +220,8 @@ class Operator:
         notes = self._notes(item)
         pending = item["spec"]["images"] != wanted
         if RELEASED in notes:
+            if not self._has_for(item, RELEASED, APPLY_S):
+                return
             notes.pop(RELEASED)
             notes.pop(SCHEDULED, None)
             if pending:
@@ -258,7 +271,7 @@ class Operator:
                 pending = have != {"vttablet": images["vttablet"], "mysqld": images["mysqld"]["mysql80Compatible"]}
                 if pending:
                     notes.setdefault(SCHEDULED, f"spec.containers: {images}")
-                    if RELEASED in notes and FINISHED not in notes:
+                    if self._has_for(pod, RELEASED, START_S) and FINISHED not in notes:
                         notes.setdefault(STARTED, "rolling update")
                 else:
                     notes.pop(SCHEDULED, None)
@@ -271,7 +284,7 @@ class Operator:
         for shard in self.store.of("vitessshards").values():
             for tablet, pod in self._tablets(shard):
                 notes = self._notes(pod)
-                if RELEASED in notes and SCHEDULED in notes and FINISHED in notes:
+                if RELEASED in notes and SCHEDULED in notes and self._has_for(pod, FINISHED, DELETE_S):
                     self.kubernetes.delete(tablet.pod, "Delete")
 
     def _drains(self) -> None:
@@ -295,7 +308,7 @@ class Operator:
         if aborting or not started:
             return
         fresh = [pod for _tablet, pod in started if ACKNOWLEDGED not in self._notes(pod)]
-        for pod in fresh:
+        for pod in (pod for pod in fresh if self._has_for(pod, STARTED, DRAIN_S)):
             self._notes(pod)[ACKNOWLEDGED] = f"{self.timeline.now:.2f}"
             self.kubernetes.told(pod)
         if fresh or any(FINISHED in self._notes(pod) for _tablet, pod in started):
