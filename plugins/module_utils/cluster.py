@@ -641,7 +641,9 @@ def stateful_set_path(namespace: str, name: str) -> str:
 def parse_stateful_set(item: Json) -> Owner:
     """From apps/v1."""
     meta, spec, status = item["metadata"], item["spec"], item.get("status") or {}
-    strategy = str((spec.get("updateStrategy") or {}).get("type") or "RollingUpdate")
+    update = spec.get("updateStrategy") or {}
+    strategy = str(update.get("type") or "RollingUpdate")
+    partition = int((update.get("rollingUpdate") or {}).get("partition") or 0)
     return Owner(
         kind="StatefulSet",
         name=str(meta["name"]),
@@ -652,7 +654,7 @@ def parse_stateful_set(item: Json) -> Owner:
         observed_generation=int(status.get("observedGeneration") or 0),
         images=_images(spec["template"].get("spec") or {}),
         needs=place.parse_needs(spec["template"].get("spec") or {}),
-        refusal=stateful_set_refusal(str(meta["name"]), strategy, int(spec.get("replicas", 1))),
+        refusal=stateful_set_refusal(str(meta["name"]), strategy, int(spec.get("replicas", 1)), partition),
     )
 
 

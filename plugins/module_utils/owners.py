@@ -82,8 +82,13 @@ class Wanted:
         return f"revision {self.revision}" if self.since is None else f"created after {timestamp(self.since)}"
 
 
-def stateful_set_refusal(name: str, strategy: str, replicas: int) -> str:
-    """Why a StatefulSet cannot be driven, empty if it can."""
+def stateful_set_refusal(name: str, strategy: str, replicas: int, partition: int = 0) -> str:
+    """Why a StatefulSet cannot be driven, empty if it can. partition: of a RollingUpdate, from which ordinal on Pods are replaced."""
+    if strategy != "OnDelete" and partition:
+        return (
+            f"StatefulSet {name} has updateStrategy {strategy} with partition {partition}: its controller replaces Pods from there on by "
+            "itself, and one below that goes comes back as it was; set updateStrategy.type to OnDelete"
+        )
     if strategy != "OnDelete":
         return (
             f"StatefulSet {name} has updateStrategy {strategy}: its controller replaces Pods on its own and would race this roll; "

@@ -209,6 +209,12 @@ def test_vitess_25_is_refused_where_the_operator_writes_flags_with_underscores(m
     rig.assert_nothing_taken()
 
 
+def test_the_spec_of_a_shard_of_the_operator_is_not_changed_beside_its_cluster(rig: Rig) -> None:
+    refused = rig.execute("tablet_spec", keyspace="commerce", vttablet_image="vitess/lite:v24.0.3")
+    assert "from the VitessCluster: change it there" in refused["msg"]
+    assert not any(call.startswith(("PATCH", "PUT")) for call in rig.wire.calls)
+
+
 # -- what happens while it goes on
 
 
