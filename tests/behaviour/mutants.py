@@ -86,8 +86,8 @@ MUTANTS = (
     Mutant(
         "an abort takes the release back",
         f"{UTILS}/operations/vtgate_readmit.py",
-        "        if mine and session.not_taken_back():",
-        "        if mine and False:",
+        "        if mine and pod is not None and pod.uid == entry.pod_uid and session.not_taken_back():",
+        "        if False:",
         "test_operator.py",
         "abort_in_mid_release",
     ),
