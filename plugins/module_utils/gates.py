@@ -347,7 +347,10 @@ def _unknown(work: Work) -> str:
 def passes_by_itself(case: Case) -> str:
     """What is red now and is over in seconds, so that waiting for it is better than failing; empty if nothing is."""
     verdicts = evaluate((no_cut_over_under_way, no_traffic_switch_under_way), case)
-    return "; ".join(v.reason for v in verdicts if v.ok is False and not case.shard.work.error)
+    passing = [v.reason for v in verdicts if v.ok is False and not case.shard.work.error]
+    # A controller that lags says so for seconds; vitess-operator's do after each release, also one for another shard.
+    observed = owner_is_observed(case)
+    return "; ".join(passing + ([observed.reason] if case.owner is not None and not observed.ok else []))
 
 
 def owner_is_supported(case: Case) -> Verdict:

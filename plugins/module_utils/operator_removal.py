@@ -45,7 +45,7 @@ def remove(session: Session, pod: Pod, wanted: Wanted | None, recheck: Recheck) 
         wait_available(session, pod, recheck)
         if wanted is not None and wanted.since is not None:
             return _drain_and_delete(session, pod, recheck)
-        if not _wait_scheduled(session, pod, wanted):
+        if not _wait_scheduled(session, pod):
             return False
         return _release(session, pod, recheck)
     except ClaimLost:
@@ -67,7 +67,7 @@ def _same(session: Session, pod: Pod) -> Pod | None:
     return None if now is None or now.uid != pod.uid or now.terminating else now
 
 
-def _wait_scheduled(session: Session, pod: Pod, wanted: Wanted | None) -> bool:
+def _wait_scheduled(session: Session, pod: Pod) -> bool:
     """Release the VitessKeyspace, then the VitessShard, each once its change is scheduled, until the Pod's own is; False where it has none.
 
     What is released is what was seen: the write carries the resourceVersion of the look.
@@ -87,11 +87,11 @@ def _wait_scheduled(session: Session, pod: Pod, wanted: Wanted | None) -> bool:
             if level.scheduled:
                 return Look(missing=f"{level} takes its change over")
         now = _same(session, pod)
-        if tree.pending:
-            return Look(missing=tree.pending)
+        if tree.pending or tree.unobserved:
+            return Look(missing=tree.pending or tree.unobserved)
         if now is None or now.marks.scheduled:
             return Look(True)
-        if wanted is not None and wanted.met_by(now):
+        if now.revision == vitess_operator.owner_of(tree, now).current_revision:
             return Look(False)
         return Look(missing=f"Pod {pod.name} has no change scheduled")
 

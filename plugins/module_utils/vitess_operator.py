@@ -146,9 +146,15 @@ class Tree:
         for level in (self.keyspace, self.shard):
             if level.scheduled:
                 return f"{level} has changes scheduled"
+        # Each controller says what it observed after it scheduled what follows from that (their Reconcile, at its end).
         return next(
             (f"{level} is not observed yet" for level in (self.cluster, self.keyspace) if not level.is_observed), ""
         )
+
+    @property
+    def unobserved(self) -> str:
+        """The level whose own controller has not seen its latest spec, in words; empty where all have."""
+        return next((f"{level} is not observed yet" for level in self.levels if not level.is_observed), "")
 
     @property
     def wanted_generation(self) -> int:

@@ -240,6 +240,7 @@ def test_a_release_that_the_operator_does_not_take_is_taken_back_and_the_tablet_
     assert notes(rig) == set()
     assert rig.acts == ["ChangeTabletType zone1-0000000102 drained", "ChangeTabletType zone1-0000000102 replica"]
     operator(rig).go_on()
+    rig.simulation.pass_(2)
     assert rig.roll(**QUICK).failure is None
     rig.assert_unharmed()
 
@@ -291,9 +292,9 @@ def test_a_sibling_that_is_lost_while_a_release_hangs_takes_it_back(rig: Rig) ->
 
 def test_an_abort_in_mid_release_takes_release_and_drain_back_and_the_tablet_serves(rig: Rig) -> None:
     _hangs(rig)
-    assert run_until_it_dies(rig, 102, ("GET .*/vitessshards/", 12), after=True, orphan=False)
+    assert run_until_it_dies(rig, 102, (f"PATCH .*/pods/{POD}", 2), after=True, orphan=False)
+    rig.simulation.pass_(1)
     assert {RELEASED, STARTED} <= notes(rig)
-    rig.simulation.pass_(5)
     readmitted = rig.execute("vtgate_readmit", 102)
     assert not readmitted.get("failed"), readmitted
     assert rig.types()[102] == "REPLICA"
@@ -332,6 +333,29 @@ def test_a_roll_with_the_operator_that_dies_is_finished_by_the_next(
     assert [act for act in rig.acts if act.startswith("Delete")] == [f"Delete {POD}"]
     assert (rig.claims_held(), removals(rig)) == ([], [])
     never_a_primary(rig)
+    rig.assert_unharmed()
+
+
+def test_a_change_that_needs_no_new_pod_leaves_the_tablet_where_it_is(make: Make) -> None:
+    """A pending change of the VitessKeyspace may be about something else: what of it comes down is known when it is released."""
+    rig = make(operated(**DONE))
+    keyspace = rig.simulation.store.of("vitesskeyspaces")[operator(rig).keyspace]
+    keyspace["metadata"]["annotations"][SCHEDULED] = "spec.durabilityPolicy: ..."
+    operator(rig).holds_schedule = True
+    replaced = rig.replace(102, **QUICK)
+    assert replaced.failure is None, replaced.failure
+    assert rig.acts == ["ChangeTabletType zone1-0000000102 drained", "ChangeTabletType zone1-0000000102 replica"]
+    assert SCHEDULED not in keyspace["metadata"]["annotations"]
+    assert rig.roll().changed == 0
+    rig.assert_unharmed()
+
+
+def test_a_controller_that_is_late_to_say_what_it_observed_is_waited_for(rig: Rig) -> None:
+    """Released for another shard, the VitessKeyspace is behind for a moment; that stops no roll."""
+    keyspace = rig.simulation.store.of("vitesskeyspaces")[operator(rig).keyspace]
+    keyspace["metadata"]["generation"] += 1
+    rig.simulation.timeline.after(5.0, lambda: rig.simulation.store.put("vitesskeyspaces", keyspace))
+    assert rig.replace(102).failure is None
     rig.assert_unharmed()
 
 

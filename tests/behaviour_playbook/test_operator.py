@@ -32,8 +32,9 @@ def _report(lab: SimulatedLab) -> dict[str, Any]:
     return found
 
 
-def test_a_roll_with_the_operator_to_its_end_and_again(lab: SimulatedLab) -> None:
-    done = lab.play(PLAYBOOK, name="operator", timeout_s=600)
+@pytest.mark.parametrize("shards_at_once", [1, 2])
+def test_a_roll_with_the_operator_to_its_end_and_again(shards_at_once: int, lab: SimulatedLab) -> None:
+    done = lab.play(PLAYBOOK, "-e", f"rolling_upgrade_shards_at_once={shards_at_once}", name="operator", timeout_s=600)
     assert done.returncode == 0, done.text[-3000:]
     report = _report(lab)
     assert report["violations"] == []
