@@ -60,6 +60,14 @@ MUTANTS = (
     _without_gate("spec_is_as_planned", "spec_is_as_planned"),
     _without_gate("operator_removes_nothing_else", "somebody", "test_operator.py"),
     Mutant(
+        "each shard of a roll is a holder of its own of the keyspace",
+        f"{UTILS}/operations/shard_reparent.py",
+        "session.claims.of_part(session.shard_name).take(",
+        "session.claims.take(",
+        "test_reparent.py",
+        "same_ansible_playbook",
+    ),
+    Mutant(
         "the order of the releases down the tree",
         f"{UTILS}/operator_removal.py",
         "        for level in (tree.keyspace, tree.shard):",
