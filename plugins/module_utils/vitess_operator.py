@@ -79,6 +79,12 @@ def revision_of(shard: str, annotations: Mapping[str, str]) -> str:
     return f"{shard}-{generation}" + ("-pending" if SCHEDULED in annotations else "")
 
 
+def _image(images: Json | None, program: str) -> str:
+    """mysqld's is by the flavour that it is compatible with (C(mysql80Compatible) and others): one is set."""
+    found = (images or {}).get(program) or ""
+    return str(next(iter(found.values()), "") if isinstance(found, dict) else found)
+
+
 @dataclass(frozen=True)
 class Level:
     """A VitessCluster, VitessKeyspace or VitessShard, as one read of it showed."""
@@ -102,10 +108,9 @@ class Level:
         """Whether its own controller has seen its latest spec, and so scheduled what follows from that."""
         return self.observed >= self.generation
 
-    @property
-    def vttablet_image(self) -> str:
-        """As its spec has it; empty where that is left to the operator's default."""
-        return str((self.item["spec"].get("images") or {}).get("vttablet") or "")
+    def image(self, program: str) -> str:
+        """Of vttablet or mysqld, as its spec has it; empty where that is left to the operator's default."""
+        return _image(self.item["spec"].get("images"), program)
 
 
 def parse_level(item: Json) -> Level:
@@ -161,15 +166,14 @@ class Tree:
         """The VitessShard's generation when all that is pending was released: one more, as one release applies the whole difference."""
         return self.shard.generation + (1 if self.pending else 0)
 
-    @property
-    def vttablet_image(self) -> str:
+    def image(self, program: str) -> str:
         """What the next Pod will run when all that is pending was released; empty where nobody wrote it down."""
         if self.keyspace.scheduled or not self.cluster.is_observed:
             name = self.keyspace.item["spec"].get("name")
             every = self.cluster.item["spec"].get("keyspaces") or []
             its_own = next((keyspace.get("images") or {} for keyspace in every if keyspace.get("name") == name), {})
-            return str(its_own.get("vttablet") or self.cluster.vttablet_image)
-        return self.keyspace.vttablet_image if self.shard.scheduled else self.shard.vttablet_image
+            return _image(its_own, program) or self.cluster.image(program)
+        return (self.keyspace if self.shard.scheduled else self.shard).image(program)
 
 
 def refusal(tree: Tree, pod: Pod) -> str:
@@ -182,7 +186,7 @@ def refusal(tree: Tree, pod: Pod) -> str:
             )
         if level.cascades:
             return f"vitess-operator rolls {level} by itself ({CASCADE}): wait for its end"
-    image = tree.vttablet_image
+    image = tree.image("vttablet")
     if not image:
         return f"{tree.cluster} does not name images.vttablet: what its tablets would become is not known"
     version = versions.of_image(image)
@@ -206,7 +210,7 @@ def owner_of(tree: Tree, pod: Pod) -> Owner:
         update_revision=f"{shard.name}-{tree.wanted_generation}",
         generation=late.generation,
         observed_generation=late.observed,
-        images=(("vttablet", tree.vttablet_image),),
+        images=tuple((program, tree.image(program)) for program in ("vttablet", "mysqld")),
         like_the_last=True,
         pending=tree.pending,
         refusal=refusal(tree, pod),

@@ -131,6 +131,32 @@ def _released(rig: Rig) -> list[tuple[str, str]]:
     return [(t.alias, t.type) for t in found if RELEASED in notes(rig, t.uid)]
 
 
+def test_check_mode_with_the_operator_releases_nothing_and_foretells_the_roll(rig: Rig) -> None:
+    plan = rig.execute("roll_plan", tablets=[rig.alias(uid) for uid in (101, 102, 103)])
+    assert [step["action"] for step in plan["plan"]] == ["replace"] * 3
+    for step in plan["plan"]:
+        uid = rig.simulation.tablet(step["tablet"]).uid
+        predicted = [*step["predicted"], step["tablet"]]
+        steps = ("shard_reparent", "tablet_drain", "pod_replace") if uid == 101 else ("tablet_drain", "pod_replace")
+        for name in steps:
+            given = {"predicted": step["predicted"] if name == "shard_reparent" else predicted}
+            result = rig.execute(name, uid, check=True, **given)
+            assert not result.get("failed"), (step["tablet"], name, result)
+            assert result["changed"] is True
+    assert (rig.acts, rig.journal()) == ([], {})
+    assert not any(call.startswith(("PATCH", "PUT", "DELETE")) for call in rig.wire.calls)
+
+
+def test_an_approved_plan_holds_when_what_it_waits_for_was_released_on_the_way(rig: Rig) -> None:
+    """The generation that is wanted is the same before and after the VitessKeyspace and the VitessShard were released."""
+    chosen = [rig.alias(uid) for uid in (101, 102, 103)]
+    approved = rig.execute("roll_plan", tablets=chosen)["document"]
+    assert rig.replace(102).failure is None
+    again = rig.execute("roll_plan", tablets=chosen, plan=approved)
+    assert not again.get("failed"), again
+    assert again["left"] == 2
+
+
 # -- what is refused before anything is touched
 
 

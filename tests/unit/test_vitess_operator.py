@@ -145,10 +145,18 @@ def test_the_level_that_its_controller_has_not_seen_is_the_one_that_is_shown(kin
 
 def test_the_image_that_comes_is_that_of_the_level_above_what_is_scheduled() -> None:
     scheduled = level("VitessKeyspace", OLD, SCHEDULED, spec={"name": "commerce"})
-    assert tree(level("VitessCluster", NEW), scheduled).vttablet_image == NEW
+    assert tree(level("VitessCluster", NEW), scheduled).image("vttablet") == NEW
     own = {"keyspaces": [{"name": "other"}, {"name": "commerce", "images": {"vttablet": "own:v24.0.9"}}]}
-    assert tree(level("VitessCluster", NEW, spec=own), scheduled).vttablet_image == "own:v24.0.9"
-    assert tree(keyspace=level("VitessKeyspace", NEW), shard=level("VitessShard", OLD, SCHEDULED)).vttablet_image == NEW
+    assert tree(level("VitessCluster", NEW, spec=own), scheduled).image("vttablet") == "own:v24.0.9"
+    assert (
+        tree(keyspace=level("VitessKeyspace", NEW), shard=level("VitessShard", OLD, SCHEDULED)).image("vttablet") == NEW
+    )
+
+
+def test_the_image_of_mysqld_is_found_under_its_flavour() -> None:
+    flavoured = {"images": {"vttablet": NEW, "mysqld": {"mysql80Compatible": "mysql:9.7.4"}}}
+    assert owner(tree(shard=level("VitessShard", spec=flavoured))).image("mysqld") == "mysql:9.7.4"
+    assert owner(tree()).image("mysqld") == ""
 
 
 # -- refusals
