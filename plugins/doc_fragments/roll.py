@@ -31,7 +31,9 @@ options:
     type: float
     default: 0.0
   wanted_revision:
-    description: Revision of the owner (StatefulSet updateRevision) that the tablet must run. Without it, what the owner's spec says now.
+    description:
+      - Revision of the owner (StatefulSet updateRevision; VitessShard's name and generation) that the tablet must run. Without it, what the
+        owner's spec says now.
     type: str
   wanted_since:
     description: Instead of a revision, an RFC 3339 time; a Pod created before it is to be replaced. A time that is yet to come is refused.

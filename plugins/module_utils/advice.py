@@ -32,6 +32,7 @@ LOG_IN = "correct login_user and login_password"
 ROUTES = "mysql at each vtgate: SHOW VITESS_TABLETS"
 MYSQL = "vtctldclient GetFullStatus {alias}"
 OWNERS = "kubectl -n {namespace} get statefulsets -o wide"
+OPERATOR = "kubectl -n {namespace} get vts,pods -o yaml | grep planetscale.com/"
 CLAIM = "kubectl -n {namespace} get lease {lease} -o yaml"
 READMIT = "ansible localhost -m vtops.vitess.vtgate_readmit -a 'namespace={namespace} tablet={alias}'"
 STEP = "ansible localhost -m vtops.vitess.{step} -a 'namespace={namespace} tablet={alias}'"
@@ -65,6 +66,9 @@ LOOKS: dict[str, str] = {
     "buffering_covers_reparent": VTGATES,
     "owner_is_supported": OWNERS,
     "owner_is_observed": OWNERS,
+    "operator_removes_nothing_else": OPERATOR,
+    "available": OPERATOR,
+    "release": OPERATOR,
     "spec_is_as_planned": OWNERS,
     "version_step_is_allowed": OWNERS,
     "mysql_step_is_allowed": MYSQL,

@@ -197,16 +197,21 @@ def journal_from_text(text: str) -> Journal:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a claim: the roll, the ansible-playbook that executes it, and the process that wrote last."""
+    """Who holds a claim: the roll, the ansible-playbook that executes it, and the process that wrote last.
+
+    part: what of the roll holds it, where its parts may run side by side and only one may have it.
+    """
 
     roll: str
     executor: Process
     actor: Process
+    part: str = ""
 
     @property
     def identity(self) -> str:
         """holderIdentity of the Lease: one executor of one roll (the slices of an AWX job share the roll's id)."""
-        return f"{self.roll}@{self.executor.host}:{self.executor.pid}:{self.executor.start}"
+        whole = f"{self.roll}@{self.executor.host}:{self.executor.pid}:{self.executor.start}"
+        return f"{whole}/{self.part}" if self.part else whole
 
     @property
     def is_gone(self) -> bool:
@@ -293,6 +298,10 @@ class Claims:
         self._namespace = namespace
         self.holder = holder
         self._clock = clock
+
+    def of_part(self, part: str) -> Claims:
+        """The same for a part of the roll: what one part holds, another one waits for."""
+        return Claims(self._kube, self._namespace, replace(self.holder, part=part), self._clock)
 
     def read(self, name: str) -> LeaseState | None:
         """The Lease, None if nobody ever claimed it."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from . import identity, labels, place, rights
+from . import identity, labels, place, rights, vitess_operator
 from .clients.kubernetes import Json, KubernetesClient
 from .clients.login import Login
 from .clients.vtctld import Vtctld
@@ -24,7 +24,7 @@ from .clients.vttablet import Vttablet, VttabletVars, alias_of_command_line, par
 from .errors import EdgeError, Refused, Unreachable
 from .fleet import Alias, Mysqld, Pod, Shard, Tablet, Vtgate
 from .owners import Owner, stateful_set_refusal, unsupported
-from .place import Ground, Node, Place, Resources, Term
+from .place import Ground, Needs, Node, Place, Resources, Term
 from .rights import Granted, Right, Rule
 from .timestamps import parse_timestamp
 from .topology import Component, component_of, refuse_strangers
@@ -299,17 +299,51 @@ class Cluster:
 
     def owner_of(self, pod: Pod) -> Owner:
         """Who recreates this Pod."""
+        if pod.owner_kind == vitess_operator.KIND:
+            return vitess_operator.owner_of(self.operator_tree(pod), pod)
         if pod.owner_kind != "StatefulSet":
             return unsupported(pod.owner_kind, pod.owner_name)
         return parse_stateful_set(self.kube.get(stateful_set_path(pod.namespace, pod.owner_name)))
 
+    def operator_tree(self, pod: Pod) -> vitess_operator.Tree:
+        """What vitess-operator has above this Pod. Raises EdgeError where a level is not there."""
+        return self._operator_trees([pod])[pod.owner]
+
+    def _operator_trees(self, pods: Iterable[Pod]) -> dict[tuple[str, str, str], vitess_operator.Tree]:
+        """By Pod.owner; each object is read once."""
+        owners = {pod.owner for pod in pods}
+        shards = self._levels(vitess_operator.SHARDS, {(namespace, name) for namespace, _kind, name in owners})
+        keyspaces = self._levels(vitess_operator.KEYSPACES, {(key[0], level.parent) for key, level in shards.items()})
+        clusters = self._levels(vitess_operator.CLUSTERS, {(key[0], level.parent) for key, level in keyspaces.items()})
+        found = {}
+        for owner in owners:
+            namespace, _kind, name = owner
+            shard = shards[namespace, name]
+            keyspace = keyspaces[namespace, shard.parent]
+            found[owner] = vitess_operator.Tree(clusters[namespace, keyspace.parent], keyspace, shard)
+        return found
+
+    def _levels(
+        self, resource: str, names: Collection[tuple[str, str]]
+    ) -> dict[tuple[str, str], vitess_operator.Level]:
+        keys = sorted(names)
+        for namespace, name in keys:
+            if not name:
+                raise EdgeError(f"of the {resource} in namespace {namespace} none is named as an owner")
+        paths = [vitess_operator.path(resource, namespace, name) for namespace, name in keys]
+        items = in_parallel([partial(self.kube.get, path) for path in paths])
+        return {key: vitess_operator.parse_level(item) for key, item in zip(keys, items, strict=True)}
+
     def owners_of(self, pods: Iterable[Pod]) -> dict[tuple[str, str, str], Owner]:
-        """Who recreates these Pods, by Pod.owner: asked for one by one, or, where they are many, from one list in each namespace."""
+        """Who recreates these Pods, by Pod.owner: asked for one by one; StatefulSets, where they are many, from one list in each namespace."""
         one_of = {pod.owner: pod for pod in pods}
         listed: dict[tuple[str, str, str], Owner] = {}
         if len(one_of) > OWNERS_ONE_BY_ONE:
             for namespace in sorted({pod.namespace for pod in one_of.values()}):
                 listed.update(self._stateful_sets(namespace, one_of))
+        operated = [pod for pod in one_of.values() if pod.owner_kind == vitess_operator.KIND]
+        for key, tree in self._operator_trees(operated).items():
+            listed[key] = vitess_operator.owner_of(tree, one_of[key])
         missing = [pod for key, pod in one_of.items() if key not in listed]
         asked = in_parallel([partial(self.owner_of, pod) for pod in missing])
         return listed | {pod.owner: owner for pod, owner in zip(missing, asked, strict=True)}
@@ -373,12 +407,13 @@ class Cluster:
         then other Pods too, node by node, that one first, until one has room. Where they may not be listed, that is said and
         room is not compared.
         """
-        asks = owner.needs.requests
-        nodes, refusal = place.fitting(ground, owner.needs)
+        needs = owner.needs_of(pod)
+        asks = needs.requests
+        nodes, refusal = place.fitting(ground, needs)
         if nodes and place.covered_by(asks, pod.requests):
             return Place((pod.node,))
         if not ground.refusal:
-            nodes, refusal = place.fitting(replace(ground, nodes=self.nodes()), owner.needs)
+            nodes, refusal = place.fitting(replace(ground, nodes=self.nodes()), needs)
         if refusal:
             return Place((), refusal)
         names = tuple(sorted(node.name for node in nodes))
@@ -418,18 +453,26 @@ class Cluster:
             ]
             return place.total(found), f"Pods of other namespaces were not counted: {explain(error)}"
 
-    def rights_of_roll(self) -> Granted:
-        """Whether Kubernetes lets us do all that a roll does."""
+    def rights_of_roll(self, removals: Iterable[rights.Removal] = (rights.Removal.EVICTED,)) -> Granted:
+        """Whether Kubernetes lets us do all that a roll does. removals: the ways in which it takes Pods away."""
         scope = self.scope
         return self.granted(
             rights.of_roll(
-                scope.namespace, scope.namespaces_of_tablets, scope.namespaces_of_vtgates, scope.vtctld_by_exec
+                scope.namespace,
+                scope.namespaces_of_tablets,
+                scope.namespaces_of_vtgates,
+                scope.vtctld_by_exec,
+                removals,
             )
         )
 
-    def rights_to_write(self, pod: Pod) -> Granted:
-        """Whether Kubernetes lets us do what is still to be written when this Pod's tablet is about to be taken."""
-        return self.granted(rights.of_writes(self.scope.namespace, pod.namespace))
+    def rights_to_write(self, pod: Pod, moves: bool = False) -> Granted:
+        """Whether Kubernetes lets us do what is still to be written when this Pod's tablet is about to be taken.
+
+        moves: it is recreated without a change of its spec.
+        """
+        removal = rights.removal_of(pod.owner_kind == vitess_operator.KIND, moves)
+        return self.granted(rights.of_writes(self.scope.namespace, pod.namespace, removal))
 
     def rights_to_specify(self, namespaces: Iterable[str]) -> Granted:
         """Whether Kubernetes lets us change the spec of the tablets' owners in these namespaces."""
@@ -539,6 +582,8 @@ def parse_pod(item: Json) -> Pod:
     meta, spec, status = item["metadata"], item.get("spec") or {}, item.get("status") or {}
     owner: Json = next((o for o in meta.get("ownerReferences") or [] if o.get("controller")), {})
     conditions = {c["type"]: c["status"] for c in status.get("conditions") or []}
+    annotations = meta.get("annotations") or {}
+    operated = owner.get("kind") == vitess_operator.KIND
     since = next((c.get("lastTransitionTime") for c in status.get("conditions") or [] if c["type"] == "Ready"), None)
     return Pod(
         namespace=str(meta.get("namespace") or ""),
@@ -552,7 +597,9 @@ def parse_pod(item: Json) -> Pod:
         terminating=bool(meta.get("deletionTimestamp")),
         created=parse_timestamp(str(meta.get("creationTimestamp") or "")),
         ready_since=parse_timestamp(since) if since and conditions.get("Ready") == "True" else 0.0,
-        revision=str((meta.get("labels") or {}).get(labels.REVISION) or ""),
+        revision=vitess_operator.revision_of(str(owner["name"]), annotations)
+        if operated
+        else str((meta.get("labels") or {}).get(labels.REVISION) or ""),
         owner_kind=str(owner.get("kind") or ""),
         owner_name=str(owner.get("name") or ""),
         images=_images(spec),
@@ -564,6 +611,9 @@ def parse_pod(item: Json) -> Pod:
         requests=place.parse_requests(spec),
         alias=_alias(spec),
         trouble=_trouble(status),
+        marks=vitess_operator.parse_marks(annotations),
+        underscored=_underscored(spec) if operated else "",
+        needs=place.parse_needs(spec) if operated else Needs(),
     )
 
 
@@ -574,6 +624,17 @@ def _alias(pod_spec: Json) -> Alias | None:
         if found := alias_of_command_line(parse_flags([str(word) for word in words])):
             return found
     return None
+
+
+def _underscored(pod_spec: Json) -> str:
+    """A flag of vttablet that is written with underscores, empty where there is none."""
+    for container in pod_spec.get("containers") or []:
+        if container["name"] == "vttablet":
+            for word in [*(container.get("command") or []), *(container.get("args") or [])]:
+                flag = str(word).partition("=")[0]
+                if flag.startswith("--") and "_" in flag:
+                    return flag.lstrip("-")
+    return ""
 
 
 def spelled_out_flags(pod_spec: Json, program: str) -> tuple[tuple[str, str], ...] | None:
@@ -609,7 +670,9 @@ def stateful_set_path(namespace: str, name: str) -> str:
 def parse_stateful_set(item: Json) -> Owner:
     """From apps/v1."""
     meta, spec, status = item["metadata"], item["spec"], item.get("status") or {}
-    strategy = str((spec.get("updateStrategy") or {}).get("type") or "RollingUpdate")
+    update = spec.get("updateStrategy") or {}
+    strategy = str(update.get("type") or "RollingUpdate")
+    partition = int((update.get("rollingUpdate") or {}).get("partition") or 0)
     return Owner(
         kind="StatefulSet",
         name=str(meta["name"]),
@@ -620,7 +683,7 @@ def parse_stateful_set(item: Json) -> Owner:
         observed_generation=int(status.get("observedGeneration") or 0),
         images=_images(spec["template"].get("spec") or {}),
         needs=place.parse_needs(spec["template"].get("spec") or {}),
-        refusal=stateful_set_refusal(str(meta["name"]), strategy, int(spec.get("replicas", 1))),
+        refusal=stateful_set_refusal(str(meta["name"]), strategy, int(spec.get("replicas", 1)), partition),
     )
 
 

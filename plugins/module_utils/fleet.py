@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from .gtid import GtidSet
-from .place import Resources
+from .place import Needs, Resources
 from .versions import Version, of_server
 
 ALIAS = re.compile(r"^(?P<cell>[A-Za-z0-9_.][A-Za-z0-9_.-]*)-(?P<uid>\d{1,10})$")
@@ -59,6 +59,32 @@ HEALTHY_TYPES = SERVING_TYPES | {TabletType.SPARE, TabletType.EXPERIMENTAL}
 
 
 @dataclass(frozen=True)
+class Marks:
+    """What vitess-operator's annotations on a Pod say. ours: whoever released it or started its drain was this collection."""
+
+    scheduled: bool = False  # changes wait for its release
+    released: bool = False
+    started: bool = False
+    acknowledged: bool = False
+    finished: bool = False
+    ours: bool = False
+
+    @property
+    def asked(self) -> bool:
+        """Whether somebody asked the operator to take the Pod away."""
+        return self.released or self.started
+
+    @property
+    def any(self) -> bool:
+        """Whether it is being taken away, or was, and the operator has not forgotten that."""
+        return self.asked or self.acknowledged or self.finished
+
+    def __str__(self) -> str:
+        names = ("released", "started", "acknowledged", "finished")
+        return ", ".join(name if name == "released" else f"drain {name}" for name in names if getattr(self, name))
+
+
+@dataclass(frozen=True)
 class Pod:
     """A tablet's Pod, as one read of it showed."""
 
@@ -81,6 +107,9 @@ class Pod:
     requests: Resources = ()
     alias: Alias | None = None  # the tablet that its own command line names, None where that is not written out
     trouble: str = ""  # why a container does not start, in Kubernetes' own words
+    marks: Marks = field(default_factory=Marks)
+    underscored: str = ""  # a flag of its vttablet that is written with underscores
+    needs: Needs = field(default_factory=Needs)  # what its own spec asks of a node
 
     @property
     def owner(self) -> tuple[str, str, str]:

@@ -347,7 +347,10 @@ def _unknown(work: Work) -> str:
 def passes_by_itself(case: Case) -> str:
     """What is red now and is over in seconds, so that waiting for it is better than failing; empty if nothing is."""
     verdicts = evaluate((no_cut_over_under_way, no_traffic_switch_under_way), case)
-    return "; ".join(v.reason for v in verdicts if v.ok is False and not case.shard.work.error)
+    passing = [v.reason for v in verdicts if v.ok is False and not case.shard.work.error]
+    # A controller that lags says so for seconds; vitess-operator's do after each release, also one for another shard.
+    observed = owner_is_observed(case)
+    return "; ".join(passing + ([observed.reason] if case.owner is not None and not observed.ok else []))
 
 
 def owner_is_supported(case: Case) -> Verdict:
@@ -370,10 +373,19 @@ def owner_is_observed(case: Case) -> Verdict:
 
 
 def spec_is_as_planned(case: Case) -> Verdict:
-    """The owner will create what this roll has frozen as wanted; a spec that changed in mid-roll stops it."""
+    """The owner will create what this roll has frozen as wanted; a spec that changed in mid-roll stops it.
+
+    A move by time must change nothing: with vitess-operator a Pod that goes comes back with what is scheduled.
+    """
     owner, wanted = case.owner, case.wanted
     if owner is None or wanted is None or wanted.since is not None:
-        return _verdict(spec_is_as_planned, "", "by time" if wanted and wanted.since is not None else "no owner")
+        by_time = wanted is not None and wanted.since is not None
+        pod = case.tablet.pod
+        waits = owner.pending if owner is not None else ""
+        if not waits and pod is not None and pod.marks.scheduled:
+            waits = f"Pod {pod.name} has changes scheduled"
+        changed = f"{waits}: what is only to be moved would come back changed; roll that out first" if waits else ""
+        return _verdict(spec_is_as_planned, changed if by_time else "", "by time" if by_time else "no owner")
     moved = owner.update_revision != wanted.revision
     return _verdict(
         spec_is_as_planned,
@@ -382,6 +394,20 @@ def spec_is_as_planned(case: Case) -> Verdict:
         else "",
         f"{wanted.revision}",
     )
+
+
+def operator_removes_nothing_else(case: Case) -> Verdict:
+    """vitess-operator was not asked by anybody else to take away a Pod of the shard, and has forgotten whom it drained before.
+
+    A release or a drain beside ours would take a second tablet, or the operator's slot, so that ours hangs without a word.
+    """
+    problems = []
+    for tablet in case.shard.tablets:
+        marks = tablet.pod.marks if tablet.pod is not None else None
+        if tablet.pod is None or marks is None or not marks.any or (tablet.alias == case.alias and marks.ours):
+            continue
+        problems.append(f"Pod {tablet.pod.name} of {tablet.alias} is {marks} with vitess-operator")
+    return _verdict(operator_removes_nothing_else, problems, "nothing")
 
 
 def version_step_is_allowed(case: Case) -> Verdict:
@@ -649,6 +675,7 @@ _TAKES_AWAY: tuple[Gate, ...] = (
     no_errant_gtid,
     owner_is_supported,
     owner_is_observed,
+    operator_removes_nothing_else,
     spec_is_as_planned,
     version_step_is_allowed,
     mysql_step_is_allowed,
@@ -668,6 +695,7 @@ REPARENT: tuple[Gate, ...] = (
     no_migration_running,
     owner_is_supported,
     owner_is_observed,
+    operator_removes_nothing_else,
     spec_is_as_planned,
     version_step_is_allowed,
     mysql_step_is_allowed,

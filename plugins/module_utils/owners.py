@@ -4,7 +4,8 @@
 
 """Who recreates a tablet's Pod, what it will create, and whether a Pod is already that. Pure.
 
-Supported: a StatefulSet with OnDelete. Everything else is refused by its kind, with the reason.
+Supported: a StatefulSet with OnDelete, and vitess-operator's VitessShard (vitess_operator.py). Everything else is refused by its
+kind, with the reason.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ class Owner:
     observed_generation: int = 0
     images: tuple[tuple[str, str], ...] = ()
     needs: Needs = field(default_factory=Needs)  # what the next Pod asks of a node
+    like_the_last: bool = False  # the next Pod is taken to ask what the last one does
+    pending: str = ""  # vitess-operator's: what still waits for a release before the Pods' own
     refusal: str = ""
 
     @property
@@ -45,6 +48,10 @@ class Owner:
     def image(self, container: str) -> str:
         """The image that the next Pod's container will run, empty if there is none of that name."""
         return dict(self.images).get(container, "")
+
+    def needs_of(self, last: Pod) -> Needs:
+        """What the successor of a Pod asks of a node."""
+        return last.needs if self.like_the_last else self.needs
 
 
 @dataclass(frozen=True)
@@ -84,8 +91,13 @@ class Wanted:
         return f"revision {self.revision}" if self.since is None else f"created after {timestamp(self.since)}"
 
 
-def stateful_set_refusal(name: str, strategy: str, replicas: int) -> str:
-    """Why a StatefulSet cannot be driven, empty if it can."""
+def stateful_set_refusal(name: str, strategy: str, replicas: int, partition: int = 0) -> str:
+    """Why a StatefulSet cannot be driven, empty if it can. partition: of a RollingUpdate, from which ordinal on Pods are replaced."""
+    if strategy != "OnDelete" and partition:
+        return (
+            f"StatefulSet {name} has updateStrategy {strategy} with partition {partition}: its controller replaces Pods from there on by "
+            "itself, and one below that goes comes back as it was; set updateStrategy.type to OnDelete"
+        )
     if strategy != "OnDelete":
         return (
             f"StatefulSet {name} has updateStrategy {strategy}: its controller replaces Pods on its own and would race this roll; "
@@ -133,4 +145,8 @@ def unsupported(kind: str, name: str) -> Owner:
     """An owner of a kind that this version does not drive."""
     if not kind:
         return Owner("none", "", refusal="the Pod has no controller: nothing would recreate it")
-    return Owner(kind, name, refusal=f"the Pod's owner is a {kind} ({name}); supported is StatefulSet with OnDelete")
+    return Owner(
+        kind,
+        name,
+        refusal=f"the Pod's owner is a {kind} ({name}); supported are StatefulSet with OnDelete and VitessShard",
+    )

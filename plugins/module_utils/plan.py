@@ -80,7 +80,9 @@ def step_for(shard: str, tablet: Tablet, wanted: Wanted, owner: Owner | None, in
     else:
         have = tablet.pod.revision if tablet.pod else "no Pod"
         action, reason = "replace", f"{have}, wanted {wanted}"
-    revisions = tablet.pod.revision if tablet.pod else "", owner.update_revision if owner else ""
+    # A Pod whose change was scheduled since the plan was made is what it was, by another name: what is wanted tells the rest.
+    named = tablet.pod is not None and not tablet.pod.marks.scheduled
+    revisions = tablet.pod.revision if tablet.pod and named else "", owner.update_revision if owner else ""
     mysqlds = current_mysqld, goal_mysqld
     return Step(tablet.alias, shard, tablet.type, action, reason, current, goal, *revisions, *mysqlds)
 

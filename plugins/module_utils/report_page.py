@@ -40,6 +40,7 @@ KINDS = {
     "drain": "drain",
     "idle": "drain",
     "evict": "pod",
+    "release": "pod",
     "pod stop and start": "pod",
     "catch up": "catchup",
     "restore type": "readmit",

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 Json = dict[str, Any]
-GROUPS = {"leases": "coordination.k8s.io", "statefulsets": "apps"}  # what is not here is in the core group
+# What is not here is in the core group.
+GROUPS = {
+    "leases": "coordination.k8s.io",
+    "statefulsets": "apps",
+    "vitessclusters": "planetscale.com",
+    "vitesskeyspaces": "planetscale.com",
+    "vitessshards": "planetscale.com",
+}
 
 
 @dataclass(frozen=True, order=True)
@@ -48,41 +56,81 @@ _OF_PAUSE = {"configmaps": ("get",)}
 _OF_CLAIMS = {"leases": ("get", "list", "create", "update")}
 _OF_TABLETS = {
     "pods": ("get", "list", "patch"),
-    "pods/eviction": ("create",),
     "pods/proxy": ("get",),
     "persistentvolumeclaims": ("get", "patch"),
-    "statefulsets": ("get",),
 }
 _OF_SPECS = {"statefulsets": ("get", "patch")}
 _OF_VTGATES = {"pods": ("list",), "pods/portforward": ("get", "create"), "pods/proxy": ("get",)}
 _OF_NODES = {"nodes": ("list",), "persistentvolumes": ("get",)}
-_WRITES = ("create", "update", "patch")
+_WRITES = ("create", "update", "patch", "delete")
+
+
+class Removal(Enum):
+    """The ways in which a tablet's Pod is taken away."""
+
+    EVICTED = "evicted"  # a StatefulSet's
+    RELEASED = "released"  # vitess-operator's, for a change of its spec
+    DRAINED = "drained"  # vitess-operator's, to be moved: drained by its protocol, then deleted
+
+
+_OPERATOR: dict[str, tuple[str, ...]] = {
+    "vitessclusters": ("get",),
+    "vitesskeyspaces": ("get",),
+    "vitessshards": ("get",),
+}
+_BY_REMOVAL: dict[Removal, tuple[dict[str, tuple[str, ...]], ...]] = {
+    Removal.EVICTED: ({"pods/eviction": ("create",), "statefulsets": ("get",)},),
+    Removal.RELEASED: (_OPERATOR, {"vitesskeyspaces": ("patch",), "vitessshards": ("patch",)}),
+    Removal.DRAINED: (_OPERATOR, {"pods": ("delete",)}),
+}
+
+
+def removal_of(operated: bool, moves: bool) -> Removal:
+    """How a Pod is taken away. operated: vitess-operator owns it. moves: without a change of its spec."""
+    if not operated:
+        return Removal.EVICTED
+    return Removal.DRAINED if moves else Removal.RELEASED
 
 
 def _in(namespace: str, verbs: Mapping[str, tuple[str, ...]]) -> Iterable[Right]:
     return (Right(verb, resource, namespace) for resource, several in verbs.items() for verb in several)
 
 
+def _to_remove(namespace: str, removal: Removal) -> Iterable[Right]:
+    return (right for verbs in _BY_REMOVAL[removal] for right in _in(namespace, verbs))
+
+
 def of_roll(
-    namespace: str, tablet_namespaces: Iterable[str], vtgate_namespaces: Iterable[str], by_exec: bool
+    namespace: str,
+    tablet_namespaces: Iterable[str],
+    vtgate_namespaces: Iterable[str],
+    by_exec: bool,
+    removals: Iterable[Removal] = (Removal.EVICTED,),
 ) -> tuple[Right, ...]:
     """All that a roll does. namespace: vtctld's. vtgate_namespaces: none where they are asked at static addresses.
 
-    by_exec: vtctldclient runs in vtctld's Pod.
+    by_exec: vtctldclient runs in vtctld's Pod. removals: the ways in which it takes Pods away.
     """
+    ways = tuple(removals)
     found = {*_in(namespace, _OF_CLAIMS), *_in(namespace, _OF_PAUSE), *_in("", _OF_NODES)}
     if by_exec:
         found.update(_in(namespace, _OF_VTCTLD))
     for place in tablet_namespaces:
         found.update(_in(place, _OF_TABLETS))
+        for removal in ways:
+            found.update(_to_remove(place, removal))
     for place in vtgate_namespaces:
         found.update(_in(place, _OF_VTGATES))
     return tuple(sorted(found))
 
 
-def of_writes(namespace: str, tablet_namespace: str) -> tuple[Right, ...]:
+def of_writes(namespace: str, tablet_namespace: str, removal: Removal = Removal.EVICTED) -> tuple[Right, ...]:
     """What is still to be written when one tablet is about to be taken. What is read, and exec, is proved by having read."""
-    every = (*_in(namespace, _OF_CLAIMS), *_in(tablet_namespace, _OF_TABLETS))
+    every = (
+        *_in(namespace, _OF_CLAIMS),
+        *_in(tablet_namespace, _OF_TABLETS),
+        *_to_remove(tablet_namespace, removal),
+    )
     return tuple(sorted(right for right in every if right.verb in _WRITES))
 
 
@@ -92,6 +140,11 @@ def of_spec(namespace: str, tablet_namespaces: Iterable[str]) -> tuple[Right, ..
     for place in tablet_namespaces:
         found.update(_in(place, _OF_SPECS))
     return tuple(sorted(found))
+
+
+def of_kept_plans(namespace: str) -> tuple[Right, ...]:
+    """What it takes to keep a plan in the cluster and to find it again. namespace: vtctld's."""
+    return tuple(sorted(_in(namespace, {"configmaps": ("create", "get")})))
 
 
 @dataclass(frozen=True)

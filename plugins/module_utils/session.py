@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from . import advice, gates, labels
+from . import advice, gates, labels, vitess_operator
 from .claim import KEEP_PHASES, Claim, ClaimHeld, ClaimLost, Claims, Entry, Holder, Journal, Stop
 from .cluster import Cluster, explain, in_parallel
 from .errors import EdgeError, OutcomeUnknown, Refused, StepFailure
@@ -81,6 +81,7 @@ class Session:
         self.keyspace = ""
         self.shard_name = ""
         self.state = UNCHANGED
+        self._pod: Pod | None = None  # the tablet's, as it was found last
         self.agreed = False  # every vtgate was seen to serve the new primary
         # Vtgates are asked for all tablets and not by address; each step of a roll of 10,000 could not afford that.
         self.asks_for_all = self.manual
@@ -190,8 +191,10 @@ class Session:
 
     def pod_of(self, tablet: Tablet) -> Pod | None:
         """The tablet's Pod: at its address, or by the stable name that the journal kept (a blank address while it restarts)."""
-        if tablet.pod is not None:
-            return tablet.pod
+        self._pod = tablet.pod or self._pod_by_name()
+        return self._pod
+
+    def _pod_by_name(self) -> Pod | None:
         entry, scope = self.entry, self.cluster.scope
         if not entry.pod_name:
             return None
@@ -281,7 +284,8 @@ class Session:
                 if siblings:
                     reads["owners"] = partial(self._owners_of_others, shard, pod)
                 if rights:
-                    reads["granted"] = partial(self.cluster.rights_to_write, pod)
+                    moves = bool(self.params.get("wanted_since"))
+                    reads["granted"] = partial(self.cluster.rights_to_write, pod, moves)
             found = dict(zip(reads, in_parallel(list(reads.values())), strict=True))
             if pod is not None:
                 owner, said, granted = found["owner"], found.get("said"), found.get("granted")
@@ -398,11 +402,50 @@ class Session:
     def put_back(self, original: TabletType, why: str) -> str:
         """Bring a drained tablet back into serving; what was done, in words. A red gate never stops this (design rule 9)."""
         try:
+            if self.not_taken_back():
+                return "it is DRAINED and vitess-operator replaces its Pod already: run the same again"
             self.change_type(original)
             self.did("put_back", finished=True)
         except EdgeError as error:
             return f"it is still DRAINED, putting it back failed: {error}"
         return f"it was put back as {original} because {why}"
+
+    def not_taken_back(self) -> bool:
+        """Ask vitess-operator no more to take away the Pod that the journal names; whether it goes all the same.
+
+        Both annotations go at once: with the drain alone left it was seen to reparent and to keep its slot for ever. That it has
+        forgotten the drain is waited for while it may; where it does not, the Pod stays all the same, as it is not released.
+        """
+        entry = self.entry
+        name = entry.pod_name or (self._pod.name if self._pod else "")
+        if self._pod is None or self._pod.owner_kind != vitess_operator.KIND or not entry.pod_uid:
+            return False
+        namespace = entry.pod_namespace or self._pod.namespace
+        marks: dict[str, str | None] = {vitess_operator.RELEASED: None, vitess_operator.STARTED: None}
+        still_asked = False
+
+        def look() -> Look[bool]:
+            nonlocal still_asked
+            pod = self.cluster.pod(namespace, name)
+            if pod is None or pod.uid != entry.pod_uid or pod.terminating:
+                return Look(True)
+            still_asked = pod.marks.asked and pod.marks.ours
+            if still_asked:
+                self.held.renew()
+                try:
+                    self.cluster.kube.annotate_pod(namespace, name, pod.uid, marks)
+                except Refused as error:
+                    if error.status not in (404, 409):
+                        raise
+                return Look(missing="vitess-operator is asked no more")
+            if pod.marks.any and not pod.marks.asked:
+                return Look(missing="vitess-operator has not forgotten the drain")
+            return Look(False)
+
+        try:
+            return bool(self.until(look, "vitess-operator to let it be", vitess_operator.FORGOTTEN_WITHIN_S))
+        except WaitTimeout:
+            return still_asked
 
     def did(self, step: str, finished: bool = False, **more: Any) -> None:
         """Journal that a step is done, with the phases that it took. more: other fields of the entry."""

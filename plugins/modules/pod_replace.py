@@ -14,7 +14,11 @@ description:
     preconditions), so that its owner recreates it from its present spec.
   - Waits until a Pod with a new uid runs what is wanted and is Ready.
   - Only a tablet that the shard's claim says was drained by this roll is removed. If a gate is red, the tablet is put back into serving.
-  - Supported owner is a StatefulSet with the update strategy OnDelete; every other one is refused by its kind.
+  - Supported owners are a StatefulSet with the update strategy OnDelete, and vitess-operator's VitessShard with the update strategy
+    External; every other one is refused by its kind.
+  - With vitess-operator nothing is evicted; the pending change is released on VitessKeyspace, VitessShard and this one Pod, and the operator
+    deletes and recreates it. To move a tablet without a change (O(wanted_since)) the operator is asked to drain it, and it is deleted
+    with its uid once that is granted. Where that stops, release and drain are taken back with the tablet.
 author:
   - vtops contributors (@vtops)
 extends_documentation_fragment:
@@ -24,7 +28,9 @@ extends_documentation_fragment:
   - vtops.vitess.attributes.actiongroup_vitess
 options:
   evict_timeout:
-    description: Seconds to go on asking while a PodDisruptionBudget refuses the eviction.
+    description:
+      - Seconds to go on asking while a PodDisruptionBudget refuses the eviction.
+      - With vitess-operator, seconds to wait for each of the change to be scheduled and the Pod to be deleted.
     type: float
     default: 120.0
   ready_timeout:

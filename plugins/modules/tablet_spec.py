@@ -12,7 +12,7 @@ version_added: 0.1.0
 description:
   - Changes the Pod template of the owners of the chosen tablets, and no Pod; a roll brings the tablets to it.
   - Supported owner is a StatefulSet with the update strategy OnDelete. One with RollingUpdate is refused by its name, as its controller
-    would replace Pods at once; every other owner is refused by its kind.
+    would replace Pods at once; every other owner is refused by its kind. Of vitess-operator the VitessCluster is to be changed.
   - Before the first owner is written, every one is proved; the change is sent as a dry run, so that what admission refuses is known, and the
     new Pod of each tablet must have a place on a node that its volume allows, beside what other Pods request and the other tablets of
     this call. A refusal names node, what is asked for and what is free.

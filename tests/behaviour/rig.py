@@ -20,7 +20,7 @@ from ansible_collections.vtops.vitess.tests.sim.server import Server, Wire
 from ansible_collections.vtops.vitess.tests.sim.simulation import Simulation
 
 # Shorter waits than the lab's, so that a test makes fewer looks.
-SHORT = Timings(terminate_s=4.0, refresh_s=10.0, backoff_most_s=10.0)
+SHORT = Timings(terminate_s=4.0, refresh_s=10.0, backoff_most_s=10.0, available_s=6.0)
 
 
 class Rig:

@@ -6,6 +6,9 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import pytest
 
 from ansible_collections.vtops.vitess.tests.behaviour.conftest import Make
@@ -104,6 +107,24 @@ def test_the_primary_is_never_drained_or_evicted(rig: Rig) -> None:
     assert replaced["failed"] is True
     assert rig.acts == []
     rig.assert_unharmed()
+
+
+def test_a_reparent_waits_for_one_of_another_shard_in_the_same_ansible_playbook(make: Make) -> None:
+    """Shards side by side (shards_at_once) are one executor: its own Lease must hold it back too."""
+    rig = make(like_the_lab())
+    for uid in (102, 103, 202, 203):
+        assert rig.replace(uid).failure is None
+    name = "vtops-keyspace-commerce"
+    held: list[dict[str, Any]] = []
+    leases = rig.simulation.store.of("leases")
+    rig.wire.before("exec .*PlannedReparentShard", lambda: held.append(copy.deepcopy(leases[name])))
+    assert not rig.execute("shard_reparent", 201).get("failed")
+    rig.simulation.store.put("leases", held[0])  # as if that one were still under way
+    blocked = rig.execute("shard_reparent", 101, keyspace_wait=5.0)
+    assert blocked["failure"]["gate"] == "claim"
+    assert rig.types()[101] == "PRIMARY"
+    leases[name]["spec"]["holderIdentity"] = ""
+    assert not rig.execute("shard_reparent", 101).get("failed")
 
 
 def test_a_reparent_waits_for_the_keyspaces_other_reparent(make: Make) -> None:

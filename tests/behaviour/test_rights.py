@@ -20,11 +20,28 @@ RBAC = Path(__file__).parents[2] / "docs/rbac.yaml"
 
 ONLY_FOR_SPECS: Grant = ("patch", "statefulsets", True)
 ONLY_FOR_KEPT_PLANS: Grant = ("create", "configmaps", True)
+NO_ROLL_NEEDS = {ONLY_FOR_SPECS, ONLY_FOR_KEPT_PLANS}
+ONLY_FOR_STATEFUL_SETS: set[Grant] = {("get", "statefulsets", True), ("create", "pods/eviction", True)}
+ONLY_FOR_MOVES: Grant = ("delete", "pods", True)
+ONLY_FOR_RELEASES: set[Grant] = {("patch", "vitesskeyspaces", True), ("patch", "vitessshards", True)}
+ONLY_FOR_THE_OPERATOR: set[Grant] = {
+    ("get", "vitessclusters", True),
+    ("get", "vitesskeyspaces", True),
+    ("get", "vitessshards", True),
+    *ONLY_FOR_RELEASES,
+    ONLY_FOR_MOVES,
+}
 
 
 def documented() -> set[Grant]:
-    """What docs/rbac.yaml grants for a roll."""
-    return everything_documented() - {ONLY_FOR_SPECS, ONLY_FOR_KEPT_PLANS}
+    """What docs/rbac.yaml grants for a roll of StatefulSets."""
+    return everything_documented() - NO_ROLL_NEEDS - ONLY_FOR_THE_OPERATOR
+
+
+def documented_for_operator(moves: bool) -> set[Grant]:
+    """What it grants for a roll with vitess-operator, or for moves with it."""
+    of_other_ways = ONLY_FOR_RELEASES if moves else {ONLY_FOR_MOVES}
+    return everything_documented() - NO_ROLL_NEEDS - ONLY_FOR_STATEFUL_SETS - of_other_ways
 
 
 def everything_documented() -> set[Grant]:

@@ -101,6 +101,7 @@ def main() -> int:
     options.add_argument("--vtgates", type=int, default=2)
     options.add_argument("--old", default="23.0.3")
     options.add_argument("--new", default="24.0.2")
+    options.add_argument("--operator", action="store_true", help="vitess-operator owns the Pods")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--stay-with", type=int, default=0, help="pid with which the fleet ends")
     given = options.parse_args()
@@ -108,6 +109,7 @@ def main() -> int:
         "old": given.old,
         "new": given.new,
         "seed": given.seed,
+        "operator": given.operator,
         "timings": Timings().faster(given.speed),
     }
     lab_size = given.tablets == 6 and given.vtgates == 2

@@ -19,7 +19,7 @@ from .store import KINDS, POD_FIELDS, Json, Store, fields_of, has_fields, matche
 from .vtgate import Vtgate
 
 PATH = re.compile(
-    r"/(?:api/v1|apis/(?P<group>[\w.]+)/v1)(?:/namespaces/(?P<namespace>[\w-]+))?/(?P<resource>[a-z]+)"
+    r"/(?:api/v1|apis/(?P<group>[\w.]+)/v[12])(?:/namespaces/(?P<namespace>[\w-]+))?/(?P<resource>[a-z]+)"
     r"(?:/(?P<name>[\w.-]+)(?P<rest>/[a-z]+)?)?"
 )
 REVIEW = re.compile(r"/apis/authorization\.k8s\.io/v1/(selfsubject(?:rules|access)reviews)")

@@ -10,7 +10,13 @@ from .kubernetes import Rejected
 from .layout import NAMESPACE
 from .store import Json
 
-GROUPS = {"leases": "coordination.k8s.io", "statefulsets": "apps", "poddisruptionbudgets": "policy"}
+OPERATED = ("vitessclusters", "vitesskeyspaces", "vitessshards")
+GROUPS = {
+    "leases": "coordination.k8s.io",
+    "statefulsets": "apps",
+    "poddisruptionbudgets": "policy",
+    **dict.fromkeys(OPERATED, "planetscale.com"),
+}
 VERBS = ("get", "list", "create", "update", "patch", "delete")
 RESOURCES = (
     "pods",
@@ -25,6 +31,7 @@ RESOURCES = (
     "poddisruptionbudgets",
     "nodes",
     "persistentvolumes",
+    *OPERATED,
 )
 OF_METHOD = {"POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 Grant = tuple[str, str, bool]  # verb, resource, whether in the namespace only

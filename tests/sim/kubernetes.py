@@ -15,6 +15,7 @@ from fractions import Fraction
 
 from .fleet import Fleet, Tablet
 from .layout import NAMESPACE, Layout, safe_shard
+from .operator import RECREATE_S, Operator
 from .store import Json, Store
 from .timeline import Timeline
 
@@ -100,6 +101,7 @@ class Kubernetes:
         self.not_admitted = ""  # what a webhook says to each change of a StatefulSet
         self.owner_stopped = False  # the StatefulSet controller does nothing
         self.evictions: list[str] = []
+        self.operator = Operator(layout, timeline, store, fleet, self) if layout.operator else None
         self._addresses = 10
         self.on_change: list[Callable[[str], None]] = []  # told the shard whose Pod changed
 
@@ -110,7 +112,9 @@ class Kubernetes:
         nodes = self.layout.nodes
         for node in ("control-plane", *nodes):
             self.store.put("nodes", self._node(node))
-        for number, shard in enumerate(self.layout.shards):
+        if self.operator is not None:
+            self.operator.build()
+        for number, shard in enumerate(self.layout.shards if self.operator is None else ()):
             name = f"{self.layout.keyspace}-{safe_shard(shard.name)}"
             labels = {COMPONENT: "vttablet", "planetscale.com/shard": safe_shard(shard.name)}
             owner = self._stateful_set(name, shard.name, len(shard.tablets), labels)
@@ -118,8 +122,8 @@ class Kubernetes:
             for index, plan in enumerate(shard.tablets):
                 pod = f"{name}-{index}"
                 tablet = self.fleet.add(shard.name, plan, pod)
-                self._volume(pod, nodes[(index + number) % len(nodes)], labels)
-                self._running(tablet, owner, old)
+                self.volume(pod, f"data-{pod}", nodes[(index + number) % len(nodes)], labels)
+                self.running(tablet, self._new_pod(tablet, owner, old, stamp(self.timeline.now - 7200)))
             owner["spec"]["template"] = self._template(self.layout.new, self.layout.new_mysql, labels)
             self._observe(owner)
             self.store.put(
@@ -211,8 +215,8 @@ class Kubernetes:
         )
         self.store.put("statefulsets", owner)
 
-    def _volume(self, pod: str, node: str, labels: Json) -> None:
-        name = f"data-{pod}"
+    def volume(self, pod: str, name: str, node: str, labels: Json) -> None:
+        """A Pod's volume, on that node, and the claim to it."""
         where = [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]
         self.store.put(
             "persistentvolumes",
@@ -258,8 +262,9 @@ class Kubernetes:
         self._addresses += 1
         return f"10.{244 + self._addresses // 62500}.{self._addresses // 250 % 250}.{self._addresses % 250 + 2}"
 
-    def _running(self, tablet: Tablet, owner: Json, revision: str) -> None:
-        pod = self._new_pod(tablet, owner, revision, stamp(self.timeline.now - 7200))
+    def running(self, tablet: Tablet, pod: Json) -> None:
+        """A Pod that has been running for long."""
+        pod["metadata"]["creationTimestamp"] = stamp(self.timeline.now - 7200)
         pod["spec"]["nodeName"] = self._fitting(pod, at_rest=True)[0]
         address = self._address()
         pod["status"] = {
@@ -352,6 +357,9 @@ class Kubernetes:
         said = {"type": "Ready", "status": "True" if ready else "False", "lastTransitionTime": stamp(self.timeline.now)}
         pod["status"]["conditions"] = [*others, said]
         self.told(pod)
+        tablet = self.tablet_of(str(pod["metadata"]["name"]))
+        if self.operator is not None and tablet is not None:
+            self.operator.ready_changed(tablet, pod, ready)
 
     def set_ready(self, name: str, ready: bool) -> None:
         """Somebody's readiness probe fails, or passes again."""
@@ -453,18 +461,23 @@ class Kubernetes:
     def _gone(self, tablet: Tablet, pod: Json) -> None:
         self.store.remove("pods", tablet.pod)
         self._tell(tablet.pod)
-        self.timeline.after(self.timings.recreate_s, lambda: self._recreate(tablet, pod))
+        soon = self.timings.recreate_s if self.operator is None else RECREATE_S
+        self.timeline.after(soon, lambda: self._recreate(tablet, pod))
 
     # -- starting
 
     def _recreate(self, tablet: Tablet, gone: Json) -> None:
-        if self.owner_stopped:
+        if self.owner_stopped or (self.operator is not None and self.operator.stopped):
             self.timeline.after(1.0, lambda: self._recreate(tablet, gone))
             return
         if self.pod(tablet.pod) is not None:
             return
-        owner = self.store.of("statefulsets")[gone["metadata"]["ownerReferences"][0]["name"]]
-        pod = self._new_pod(tablet, owner, owner["status"]["updateRevision"], stamp(self.timeline.now))
+        if self.operator is not None:
+            pod = self.operator.new_pod(tablet)
+            pod["metadata"]["creationTimestamp"] = stamp(self.timeline.now)
+        else:
+            owner = self.store.of("statefulsets")[gone["metadata"]["ownerReferences"][0]["name"]]
+            pod = self._new_pod(tablet, owner, owner["status"]["updateRevision"], stamp(self.timeline.now))
         if tablet.pod in self.other_image:
             pod["spec"]["containers"][1]["image"] = self.other_image[tablet.pod]
             pod["metadata"]["labels"][REVISION] = "another-revision"

@@ -31,9 +31,11 @@ GROUPS = {"pods": "/api/v1", "leases": "/apis/coordination.k8s.io/v1", "stateful
 class SimulatedLab(Lab):
     """A process of its own (python -m tests.sim) that ends with this one."""
 
-    def __init__(self, speed: float = 20.0, out: Path = OUT, old: str = "23.0.3", new: str = "24.0.2") -> None:
+    def __init__(
+        self, speed: float = 20.0, out: Path = OUT, old: str = "23.0.3", new: str = "24.0.2", operator: bool = False
+    ) -> None:
         super().__init__({}, out)
-        self.speed = speed
+        self.speed, self.operator = speed, operator
         self._process: subprocess.Popen[bytes] | None = None
         self._start(old, new)
 
@@ -52,7 +54,16 @@ class SimulatedLab(Lab):
         line = [sys.executable, "-m", "tests.sim", "--out", str(self.out), "--speed", str(self.speed)]
         with (self.out / "fleet.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [*line, "--old", old, "--new", new, "--stay-with", str(os.getpid())],
+                [
+                    *line,
+                    *(["--operator"] if self.operator else []),
+                    "--old",
+                    old,
+                    "--new",
+                    new,
+                    "--stay-with",
+                    str(os.getpid()),
+                ],
                 cwd=TOP,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

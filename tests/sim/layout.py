@@ -43,6 +43,7 @@ class Timings:
     vtorc_poll_s: float = 1.0
     detect_s: float = 5.0
     controller_s: float = 0.1
+    available_s: float = 30.0  # vitess-operator: from Ready until it counts a tablet as available
 
     def faster(self, speed: float) -> Timings:
         """Everything that takes time takes less of it; queries do not."""
@@ -61,7 +62,7 @@ class TabletPlan:
 
 @dataclass(frozen=True)
 class ShardPlan:
-    """One shard: a StatefulSet with OnDelete."""
+    """One shard: a StatefulSet with OnDelete, or a VitessShard."""
 
     name: str
     tablets: tuple[TabletPlan, ...]
@@ -95,6 +96,7 @@ class Layout:
     new_mysql: str = "9.7.4"
     held: bool = True
     stable_addresses: bool = False
+    operator: bool = False  # vitess-operator owns the Pods, and no StatefulSet
     vtorc: bool = True
     nodes: tuple[str, ...] = NODES
     past: int = 100  # transactions of each shard before the beginning

@@ -21,6 +21,9 @@ KINDS = {
     "leases": ("coordination.k8s.io/v1", "Lease"),
     "poddisruptionbudgets": ("policy/v1", "PodDisruptionBudget"),
     "configmaps": ("v1", "ConfigMap"),
+    "vitessclusters": ("planetscale.com/v2", "VitessCluster"),
+    "vitesskeyspaces": ("planetscale.com/v2", "VitessKeyspace"),
+    "vitessshards": ("planetscale.com/v2", "VitessShard"),
 }
 
 

@@ -17,6 +17,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils import gates
 from ansible_collections.vtops.vitess.plugins.module_utils.fleet import (
     NOT_ASKED,
     Alias,
+    Marks,
     Migration,
     Shard,
     Tablet,
@@ -633,6 +634,50 @@ def test_a_roll_by_time_has_frozen_no_revision() -> None:
 def test_refuses_when_the_spec_changed_in_mid_roll() -> None:
     case = a_case(owner=an_owner(update_revision="newer"))
     assert is_red(gates.spec_is_as_planned, case, "now wants newer, this roll was started for new")
+
+
+@proves_red(gates.spec_is_as_planned)
+def test_refuses_a_move_by_time_that_would_change_what_runs() -> None:
+    since = Wanted(since=500.0)
+    assert is_green(gates.spec_is_as_planned, a_case(wanted=since))
+    waits = a_case(wanted=since, owner=an_owner(pending="VitessKeyspace commerce has changes scheduled"))
+    assert is_red(
+        gates.spec_is_as_planned, waits, "VitessKeyspace commerce has changes scheduled: what is only to be moved"
+    )
+    pod = a_pod(REPLICA, marks=Marks(scheduled=True))
+    scheduled = a_case(a_shard(a_tablet(REPLICA, pod=pod)), wanted=since)
+    assert is_red(gates.spec_is_as_planned, scheduled, "would come back changed")
+
+
+@proves_red(gates.operator_removes_nothing_else)
+@pytest.mark.parametrize("ours", [False, True])
+@pytest.mark.parametrize(
+    ("word", "shown"),
+    [
+        ("released", "released"),
+        ("started", "drain started"),
+        ("acknowledged", "acknowledged"),
+        ("finished", "finished"),
+    ],
+)
+def test_refuses_while_a_sibling_is_released_or_drained_whoever_asked(word: str, shown: str, ours: bool) -> None:
+    pod = a_pod(SIBLING, marks=Marks(ours=ours, **{word: True}))
+    case = a_case(a_shard(a_tablet(SIBLING, pod=pod)))
+    assert is_red(gates.operator_removes_nothing_else, case, shown)
+    assert is_red(gates.operator_removes_nothing_else, case, "of zone1-0000000103")
+
+
+@proves_red(gates.operator_removes_nothing_else)
+def test_refuses_a_tablet_that_somebody_else_asked_the_operator_for_and_not_one_that_we_did() -> None:
+    for ours, verdict in ((False, is_red), (True, None)):
+        pod = a_pod(REPLICA, marks=Marks(released=True, started=True, finished=True, ours=ours))
+        case = a_case(a_shard(a_tablet(REPLICA, pod=pod)))
+        if verdict is not None:
+            assert verdict(gates.operator_removes_nothing_else, case, "released, drain started, drain finished")
+        else:
+            assert is_green(gates.operator_removes_nothing_else, case)
+    scheduled = a_case(a_shard(a_tablet(REPLICA, pod=a_pod(REPLICA, marks=Marks(scheduled=True)))))
+    assert is_green(gates.operator_removes_nothing_else, scheduled)
 
 
 def test_one_major_version_may_be_stepped() -> None:

@@ -16,7 +16,15 @@ from ansible_collections.vtops.vitess.plugins.module_utils import rights
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import Refused, StepFailure, Unreachable
 from ansible_collections.vtops.vitess.plugins.module_utils.operations import roll_plan
 from ansible_collections.vtops.vitess.plugins.module_utils.plan import Unfit
-from ansible_collections.vtops.vitess.plugins.module_utils.rights import Right, Rule, of_roll, of_spec, of_writes
+from ansible_collections.vtops.vitess.plugins.module_utils.rights import (
+    Removal,
+    Right,
+    Rule,
+    of_kept_plans,
+    of_roll,
+    of_spec,
+    of_writes,
+)
 from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING, a_pod
 from ansible_collections.vtops.vitess.tests.unit.fakes import World
 
@@ -58,9 +66,11 @@ def granted_by(role: dict[str, Any]) -> list[Right]:
 def test_the_documented_roles_grant_exactly_what_the_gate_asks_for() -> None:
     found = documents()
     granted = granted_by(found["Role"]) + granted_by(found["ClusterRole"])
-    assert len(granted) == len(set(granted))
+    # Of ConfigMaps the pause switch alone, and where plans are kept in the cluster, those too.
+    assert [right for right in set(granted) if granted.count(right) > 1] == [Right("get", "configmaps", "vitess")]
     specifying = of_spec("vitess", ["vitess"])
-    assert set(granted) == {*of_roll("vitess", ["vitess"], ["vitess"], by_exec=True), *specifying}
+    rolling = of_roll("vitess", ["vitess"], ["vitess"], by_exec=True, removals=Removal)
+    assert set(granted) == {*rolling, *specifying, *of_kept_plans("vitess")}
 
 
 def test_only_a_change_of_specs_writes_owners() -> None:
@@ -109,6 +119,17 @@ def test_before_a_tablet_is_taken_only_the_writes_to_come_are_asked_for() -> Non
         "patch pods in namespace data",
         "update leases in namespace control",
     ]
+
+
+def test_with_vitess_operator_no_eviction_is_asked_for_and_a_delete_only_to_move() -> None:
+    released, moved = (of_writes("control", "data", removal) for removal in (Removal.RELEASED, Removal.DRAINED))
+    assert [str(r) for r in released if "vitess" in r.resource] == [
+        "patch vitesskeyspaces in namespace data",
+        "patch vitessshards in namespace data",
+    ]
+    assert Right("delete", "pods", "data") in moved
+    assert Right("delete", "pods", "data") not in released
+    assert not [right for right in (*released, *moved) if right.resource == "pods/eviction"]
 
 
 # -- what a rule grants

@@ -158,10 +158,25 @@ class KubernetesClient:
         """The Pods of a namespace that match."""
         return self.items(f"/api/v1/namespaces/{namespace}/pods", selector, fields=fields)
 
-    def annotate_pod(self, namespace: str, name: str, uid: str, annotations: dict[str, str | None]) -> Json:
-        """Set annotations on that very Pod. Raises Refused (409) where the uid is another one by now."""
-        return self.merge(
-            f"/api/v1/namespaces/{namespace}/pods/{name}", {"metadata": {"uid": uid, "annotations": annotations}}
+    def annotate_pod(
+        self, namespace: str, name: str, uid: str, annotations: dict[str, str | None], resource_version: str = ""
+    ) -> Json:
+        """Set annotations on that very Pod, in that very version where one is given. Raises Refused (409) where it is another by now."""
+        meta: Json = {"uid": uid, "annotations": annotations}
+        if resource_version:
+            meta["resourceVersion"] = resource_version
+        return self.merge(f"/api/v1/namespaces/{namespace}/pods/{name}", {"metadata": meta})
+
+    def delete_pod(self, namespace: str, name: str, uid: str, resource_version: str) -> None:
+        """Delete that very Pod in that very version. Raises Refused: 409 another uid or version, 404 gone."""
+        self.request(
+            "DELETE",
+            f"/api/v1/namespaces/{namespace}/pods/{name}",
+            body={
+                "apiVersion": "v1",
+                "kind": "DeleteOptions",
+                "preconditions": {"uid": uid, "resourceVersion": resource_version},
+            },
         )
 
     def evict(self, namespace: str, name: str, uid: str, resource_version: str) -> None:

@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from .. import gates, labels
+from .. import gates, labels, operator_removal, vitess_operator
 from ..arguments import cluster_spec, roll_spec
 from ..claim import ClaimLost
 from ..cluster import explain
@@ -76,9 +77,17 @@ def run(session: Session) -> dict[str, Any]:
             entry = session.entry
             entry = replace(entry, position=str(leaves_at), accepted=(*entry.accepted, *session.passed))
             claim.intend(session.alias, entry, "replace")
-            with session.phases.phase("evict"):
-                _evict(session, pod)
-            session.state = "it is DRAINED and its Pod was evicted"
+            if pod.owner_kind == vitess_operator.KIND:
+                with session.phases.phase("release"):
+                    leaves = operator_removal.remove(session, pod, wanted, partial(_recheck, session, pod))
+                if not leaves:
+                    session.put_back(session.drained_by_us[session.alias], "the change needed no new Pod")
+                    return session.result(True, before, {**before, "type": str(entry.original_type)})
+                session.state = "it is DRAINED and vitess-operator replaces its Pod"
+            else:
+                with session.phases.phase("evict"):
+                    _evict(session, pod)
+                session.state = "it is DRAINED and its Pod was evicted"
         old_uid = entry.pod_uid or (pod.uid if pod else "")
         namespace = entry.pod_namespace or (pod.namespace if pod else session.cluster.scope.namespace)
         with session.phases.phase("pod stop and start"):
@@ -110,6 +119,14 @@ def _require_or_put_back(session: Session, case: gates.Case) -> None:
         elif session.alias in session.drained_by_us and case.tablet.type == TabletType.DRAINED:
             failure.state = session.put_back(session.drained_by_us[session.alias], "a gate turned red")
         raise
+
+
+def _recheck(session: Session, pod: Pod) -> None:
+    """The gates once more, while vitess-operator has not begun; where it has, what is red is the Pod's own going."""
+    case = session.fresh_case()
+    if gates.red(gates.evaluate(gates.REPLACE, case)) and operator_removal.is_gone(session, pod):
+        return
+    _require_or_put_back(session, case)
 
 
 def _stop_slowly(session: Session) -> None:
@@ -193,6 +210,8 @@ def _wait_new_pod(session: Session, namespace: str, name: str, old_uid: str, wan
             return Look(missing=f"the owner has not recreated {name}")
         if pod.uid == old_uid:
             return Look(missing=f"{name} is stopping")
+        if pod.owner_kind == vitess_operator.KIND and not pod.revision:
+            return Look(missing=f"vitess-operator has not said what {name} is")
         if wanted is not None and not wanted.met_by(pod):
             raise session.failure(
                 f"the owner recreated {name} as {pod.revision}, wanted is {wanted}",

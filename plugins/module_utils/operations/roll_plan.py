@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from .. import forecast, gates, labels, plan, plan_document, readiness
+from .. import forecast, gates, labels, plan, plan_document, readiness, rights, vitess_operator
 from ..arguments import cluster_spec
 from ..cluster import Cluster, in_parallel, of_tablets
 from ..durability import POLICIES
@@ -20,7 +20,7 @@ from ..fleet import Alias, Shard, Tablet, TabletType
 from ..options import aliases, overrides_of
 from ..owners import Wanted
 from ..place import Place
-from ..rights import Granted
+from ..rights import Granted, removal_of
 from ..versions import Series
 from ..waiting import Clock
 from .fleet_info import Member, read_fleet
@@ -44,6 +44,7 @@ NEAR_SHARD_PREFLIGHT: tuple[gates.Gate, ...] = (
     gates.every_vtgate_answers,
     gates.shard_has_healthy_primary,
     *SHARD_PREFLIGHT,
+    gates.operator_removes_nothing_else,
     gates.two_mysql_series_at_most,
 )
 # Of a shard whose primary is to be moved: without it the roll would stop there, with everything else done.
@@ -131,7 +132,9 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     views = [replace(read, vtgates=of_tablets(seen, read.tablets)) for read in reads]
     known = _as_listed(cluster, far, concerned.values(), clock)
     preflight = _Preflight(concerned, todo, params, cluster, clock, since, series)
-    granted = cluster.rights_of_roll() if todo else None
+    pods = [pod for alias in todo if (pod := fleet[alias].pod) is not None]
+    removals = {removal_of(pod.owner_kind == vitess_operator.KIND, since is not None) for pod in pods}
+    granted = cluster.rights_of_roll(removals) if todo else None
     paused = cluster.paused()
     looks = [partial(preflight.near, view, None if number else granted) for number, view in enumerate(views)]
     found = in_parallel(looks, SHARDS_AT_ONCE)
@@ -202,6 +205,9 @@ def _keep(params: dict[str, Any], cluster: Cluster, document: plan_document.Docu
     """Keep the plan in the cluster where that is asked for; whether that is a change."""
     if not params["keep"]:
         return False
+    missing = cluster.granted(rights.of_kept_plans(cluster.scope.namespace)).missing
+    if missing:
+        raise plan.Unfit(f"Kubernetes does not let us {', '.join(map(str, missing))}: grant what docs/rbac.yaml lists")
     name = _name(document["hash"])
     if params["_check_mode"]:
         return cluster.kept(name, labels.PLAN) is None

@@ -69,7 +69,8 @@ def run(session: Session) -> dict[str, Any]:
         claim = session.hold()
         if session.must_look_again:
             return run(session)
-        keyspace_claim = session.claims.take(
+        # One ansible-playbook may roll several shards side by side: each is a holder of its own here.
+        keyspace_claim = session.claims.of_part(session.shard_name).take(
             labels.keyspace_lease(session.keyspace), session.waiter, session.params["keyspace_wait"]
         )
 

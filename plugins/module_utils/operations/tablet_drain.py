@@ -9,7 +9,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .. import gates
+from .. import gates, operator_removal, vitess_operator
 from ..arguments import cluster_spec, roll_spec
 from ..claim import ClaimLost, Entry
 from ..clients.vttablet import SERVING_POOLS, TRANSACTION_POOLS
@@ -72,6 +72,9 @@ def run(session: Session) -> dict[str, Any]:
         if session.must_look_again:
             return run(session)
         session.cluster.label_volume(pod, session.alias)
+        if pod.owner_kind == vitess_operator.KIND:
+            with session.phases.phase("available to vitess-operator"):
+                _wait_available(session, pod)
         with session.phases.phase("wait for transactions"):
             waited = _wait_transactions(session, pod)
         with session.phases.phase("gates"):
@@ -108,6 +111,14 @@ def run(session: Session) -> dict[str, Any]:
             _wait_idle(session, pod, tablet.type)
         session.did("drain")
         return session.result(True, before, after, transactions=waited, sessions=sessions.result())
+
+
+def _wait_available(session: Session, pod: Pod) -> None:
+    """Until vitess-operator would take a Pod of the shard: better before the drain than when the tablet serves no more."""
+    try:
+        operator_removal.wait_available(session, pod)
+    except WaitTimeout as error:
+        raise session.failure(str(error), gate="available") from error
 
 
 def _wait_transactions(session: Session, pod: Pod) -> dict[str, Any]:

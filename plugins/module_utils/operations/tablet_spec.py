@@ -191,6 +191,10 @@ class _Run:
                 )
             elif member.owner.refusal:
                 problems.append(Stop("owner_is_supported", f"{member.alias}: {member.owner.refusal}"))
+            elif member.owner.kind != "StatefulSet":
+                owner = f"{member.owner.kind} {member.owner.name}"
+                reason = f"{member.alias}: its spec comes down to {owner} from the VitessCluster: change it there"
+                problems.append(Stop("owner_is_supported", reason))
             else:
                 owned[member.pod.namespace, member.owner.name] = ()
         for member in fleet:

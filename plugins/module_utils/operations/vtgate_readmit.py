@@ -82,6 +82,8 @@ def run(session: Session) -> dict[str, Any]:
         claim.intend(session.alias, entry, "readmit")
         session.state = f"it is {tablet.type}, its Pod is {pod.name if pod else 'not there'}"
         early: dict[str, Any] = {}
+        if mine and pod is not None and pod.uid == entry.pod_uid and session.not_taken_back():
+            session.state = f"it is {tablet.type}, vitess-operator replaces its Pod"
         seen = (shard, tablet) if session.still_good(session.case(shard, None), canary=False) else None
         with session.phases.phase("catch up"):
             shard, tablet = _wait_caught_up(session, original, early, seen)

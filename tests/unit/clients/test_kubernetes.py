@@ -156,6 +156,21 @@ def test_an_annotation_is_a_merge_patch_of_that_very_pod() -> None:
     assert json.loads(asked["body"]) == {"metadata": {"uid": "uid-1", "annotations": {"a": "b"}}}
 
 
+def test_an_annotation_may_be_of_that_very_version() -> None:
+    kube, pool = client({})
+    kube.annotate_pod("vitess", "db-0", "uid-1", {"a": None}, "42")
+    meta = {"uid": "uid-1", "resourceVersion": "42", "annotations": {"a": None}}
+    assert json.loads(pool.asked[0]["body"]) == {"metadata": meta}
+
+
+def test_a_deletion_has_uid_and_resource_version_as_preconditions() -> None:
+    kube, pool = client({})
+    kube.delete_pod("vitess", "db-0", "uid-1", "42")
+    (asked,) = pool.asked
+    assert (asked["method"], asked["url"].endswith("/api/v1/namespaces/vitess/pods/db-0")) == ("DELETE", True)
+    assert json.loads(asked["body"])["preconditions"] == {"uid": "uid-1", "resourceVersion": "42"}
+
+
 def test_a_page_of_a_list_is_asked_for_when_the_one_before_was_used_up() -> None:
     kube, pool = client({"items": [{"a": 1}, {"a": 2}], "metadata": {"continue": "t"}}, {"items": [{"a": 3}]})
     found = kube.each("/x")

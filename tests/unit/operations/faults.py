@@ -77,6 +77,11 @@ def _owner(*path: str, value: Any) -> Callable[[World], None]:
     return breaks
 
 
+def _drain_left_behind(world: World) -> None:
+    annotations = world.pods["commerce-x-80-103"]["metadata"].setdefault("annotations", {})
+    annotations["drain.planetscale.com/finished"] = "2026-11-24"
+
+
 def _image(image: str) -> Callable[[World], None]:
     def breaks(world: World) -> None:
         for container in world.stateful_sets["commerce-x-80"]["spec"]["template"]["spec"]["containers"]:
@@ -180,6 +185,12 @@ OWNER = (
         "this roll was started for new",
         _owner("status", "updateRevision", value="newer"),
         {"wanted_revision": "new"},
+    ),
+    Fault(
+        "operator_removes_nothing_else",
+        "vitess-operator still remembers a sibling's drain",
+        "Pod commerce-x-80-103 of zone1-0000000103 is drain finished with vitess-operator",
+        _drain_left_behind,
     ),
     Fault("version_step_is_allowed", "a major is skipped", "skips a major version", _image("vitess/lite:v25.0.0")),
     Fault("new_pod_has_a_place", "the volume's node is cordoned", "worker-1 is cordoned", _cordoned),

@@ -163,5 +163,5 @@ def test_refuses_a_tablet_that_the_topology_does_not_know(world: World) -> None:
 
 
 def test_an_owner_of_another_kind_is_shown_with_its_refusal(world: World) -> None:
-    world.pods["commerce-x-80-102"]["metadata"]["ownerReferences"][0]["kind"] = "VitessShard"
-    assert "VitessShard" in run(world)[str(REPLICA)]["refusal"]
+    world.pods["commerce-x-80-102"]["metadata"]["ownerReferences"][0]["kind"] = "Deployment"
+    assert "Deployment" in run(world)[str(REPLICA)]["refusal"]
