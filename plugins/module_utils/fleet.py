@@ -80,6 +80,7 @@ class Pod:
     requests: Resources = ()
     alias: Alias | None = None  # the tablet that its own command line names, None where that is not written out
     trouble: str = ""  # why a container does not start, in Kubernetes' own words
+    running: frozenset[str] = frozenset()  # its containers that run now
 
     @property
     def owner(self) -> tuple[str, str, str]:

@@ -82,6 +82,7 @@ class Session:
         self.shard_name = ""
         self.state = UNCHANGED
         self.agreed = False  # every vtgate was seen to serve the new primary
+        self.pod_found: Pod | None = None  # by other means than its address and the journal: a dead tablet's
         # Vtgates are asked for all tablets and not by address; each step of a roll of 10,000 could not afford that.
         self.asks_for_all = self.manual
 
@@ -192,6 +193,8 @@ class Session:
         """The tablet's Pod: at its address, or by the stable name that the journal kept (a blank address while it restarts)."""
         if tablet.pod is not None:
             return tablet.pod
+        if self.pod_found is not None:
+            return self.cluster.pod(self.pod_found.namespace, self.pod_found.name)
         entry, scope = self.entry, self.cluster.scope
         if not entry.pod_name:
             return None

@@ -187,6 +187,7 @@ def tablet_variables(tablet: Tablet) -> Json:
         "BuildVersion": tablet.version,
         "TabletType": tablet.type.lower(),
         "TabletStateName": state,
+        "RestoreBytes": {"BackupEngine.Builtin.Source:Read": tablet.restored} if tablet.restored else {},
         **pools,
     }
 
