@@ -309,6 +309,8 @@ def test_a_dead_primary_is_waited_for_until_vtorc_has_elected_and_comes_back_as_
 ) -> None:
     failures = rig.simulation.failures
     if container == "node":
+        budget = rig.simulation.store.of("poddisruptionbudgets")["commerce-x-x"]
+        budget["spec"]["unhealthyPodEvictionPolicy"] = "AlwaysAllow"
         failures.lose_node("worker-1")
         failures.move_volume(rig.alias(101), NODE)
         failures.move_volume(rig.alias(103), NODE)
@@ -395,10 +397,16 @@ def test_the_last_acker_whose_vttablet_is_dead_is_not_evicted(rig: Rig) -> None:
     rig.assert_unharmed(errors=True)
 
 
-def test_two_that_are_down_come_back_one_after_the_other(rig: Rig) -> None:
+def _crash_both(rig: Rig) -> None:
     for uid in (102, 103):
-        rig.execute("vtgate_readmit", uid)
         rig.simulation.failures.crash(rig.alias(uid), "mysqld")
+    rig.simulation.pass_(1.0)
+
+
+def test_two_that_are_down_come_back_one_after_the_other(rig: Rig) -> None:
+    budget = rig.simulation.store.of("poddisruptionbudgets")["commerce-x-x"]
+    budget["spec"]["unhealthyPodEvictionPolicy"] = "AlwaysAllow"
+    _crash_both(rig)
     rounds = rig.execute("tablet_diagnose")["rounds"]
     assert rounds == [[rig.alias(102)], [rig.alias(103)]]
     for uid in (102, 103):
@@ -406,6 +414,14 @@ def test_two_that_are_down_come_back_one_after_the_other(rig: Rig) -> None:
         is_back(rig, uid)
     assert removed(rig) == ["Evict commerce-x-x-1", "Evict commerce-x-x-2"]
     assert rig.clients.lost_writes() == []
+
+
+def test_a_budget_that_guards_broken_pods_too_is_named_and_never_gone_around(rig: Rig) -> None:
+    """Kubernetes' default, IfHealthyBudget, keeps a broken Pod from being evicted as long as another one is down too."""
+    _crash_both(rig)
+    rolled = recover(rig)
+    assert (rolled.gate, removed(rig)) == ("eviction", [])
+    assert "disruption budget" in rolled.reason
 
 
 def test_a_shard_that_another_roll_holds_is_not_touched(rig: Rig) -> None:
@@ -444,6 +460,7 @@ def test_a_successor_that_may_not_start_is_not_asked_for(make: Make) -> None:
 
 def test_check_mode_says_what_would_be_done_and_does_nothing(rig: Rig) -> None:
     rig.simulation.failures.crash(rig.alias(102), "mysqld")
+    rig.simulation.pass_(1.0)
     result = rig.execute("tablet_recover", 102, check=True, process_wait=10.0)
     assert (result["changed"], result["would"]) == (
         True,

@@ -384,7 +384,9 @@ class Kubernetes:
             )
         guarded = pod["status"]["phase"] == "Running" and not pod["metadata"].get("deletionTimestamp")
         for budget in budgets if guarded else ():
-            # An unhealthy one takes nothing from a budget that is met (unhealthyPodEvictionPolicy: IfHealthyBudget).
+            # An unhealthy one takes nothing from a budget that is met, or from any (unhealthyPodEvictionPolicy).
+            if not is_ready(pod) and budget["spec"].get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
+                continue
             if self.disruptions_allowed(budget) < (1 if is_ready(pod) else 0):
                 message = "Cannot evict pod as it would violate the pod's disruption budget."
                 needs = f"The disruption budget {budget['metadata']['name']} needs more healthy pods"

@@ -82,7 +82,17 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
         "tablets": found,
         "ailing": [tablet["alias"] for tablet in ailing],
         "rounds": _rounds(ailing),
+        "text": _text(found),
     }
+
+
+def _text(found: list[dict[str, Any]]) -> str:
+    """A line for each tablet that is away, and whom it is left to."""
+    lines = []
+    for one in (tablet for tablet in found if tablet["cause"]):
+        then = f"then {one['mend']}" if one["may_act"] else f"not acted on: {one['refusal'] or 'it is in flight'}"
+        lines.append(f"{one['alias']}: {one['cause']}: {one['evidence']}; waits for {one['waits_for']}, {then}")
+    return "\n".join(lines) or f"{len(found)} tablets, none is away by itself"
 
 
 def _shard(examiner: Examiner, cluster: Cluster, keyspace: str, shard: str) -> list[Diagnosis]:
