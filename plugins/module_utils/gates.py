@@ -194,11 +194,13 @@ def shard_has_healthy_primary(case: Case) -> Verdict:
 
 def _died_as_primary(case: Case, tablet: Tablet) -> bool:
     """Whether its record is what a dead primary left behind: of an earlier term, and nobody answers."""
-    return tablet.mysqld is None and _term(tablet.primary_term_start) < _term(case.shard.primary_term_start)
+    return tablet.mysqld is None and _is_superseded(case, tablet)
 
 
-def _term(text: str) -> float:
-    return float(text or 0)
+def _is_superseded(case: Case, tablet: Tablet) -> bool:
+    """Whether its record's term as primary began before the shard record's; one that says no term is no proof."""
+    mine, its = tablet.primary_term_start, case.shard.primary_term_start
+    return bool(mine and its) and float(mine) < float(its)
 
 
 def no_other_tablet_away(case: Case) -> Verdict:
@@ -660,7 +662,7 @@ def primary_is_another(case: Case) -> Verdict:
         problems.append(f"{case.shard} has no primary")
     elif primary.alias == case.alias:
         problems.append("the shard record names it as primary")
-    elif tablet.type == TabletType.PRIMARY and _term(tablet.primary_term_start) >= _term(case.shard.primary_term_start):
+    elif tablet.type == TabletType.PRIMARY and not _is_superseded(case, tablet):
         problems.append(f"its record says PRIMARY, of no earlier term than that of {primary.alias}")
     if tablet.mysqld is not None and not tablet.mysqld.read_only:
         problems.append("its mysqld is not read_only")
@@ -772,7 +774,6 @@ START_REPLICATION: tuple[Gate, ...] = (
     one_tablet_of_shard_in_batch,
     shard_has_healthy_primary,
     primary_is_another,
-    no_errant_gtid,
     roll_is_not_paused,
 )
 EVERY_STEP: tuple[tuple[Gate, ...], ...] = (DRAIN, REPLACE, REPARENT, RECOVER, START_REPLICATION)

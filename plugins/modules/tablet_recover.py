@@ -37,7 +37,7 @@ options:
     elements: str
     default: []
   owner_wait:
-    description: 'Seconds for a Pod that is missing, failed, stopping, not scheduled, not pulled, in a crash loop or not Ready, which its owner and the kubelet may mend.'
+    description: 'Seconds for a Pod that its owner or the kubelet may mend (missing, failed, not scheduled, not pulled, crashing, not Ready).'
     type: float
     default: 300.0
   node_wait:

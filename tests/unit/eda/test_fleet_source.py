@@ -100,7 +100,7 @@ def test_main_puts_events_into_the_queue_with_the_host_to_limit_to() -> None:
 
 @pytest.mark.parametrize("args", [{}, {"namespace": "vitess", "intervall": 30}], ids=["no namespace", "a typing error"])
 def test_arguments_that_it_does_not_know_end_it_at_once(args: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="vtops.vitess.fleet: "):
+    with pytest.raises(ValueError, match=r"vtops\.vitess\.fleet: "):
         asyncio.run(fleet["main"](asyncio.Queue(), args))
 
 

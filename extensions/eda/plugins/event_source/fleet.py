@@ -90,7 +90,8 @@ class Onsets:
 def parameters(args: dict[str, Any]) -> tuple[dict[str, float], dict[str, Any]]:
     """Our own arguments, and the module's as it validates them. Raises ValueError."""
     own = {name: float(args.get(name, default)) for name, default in OURS.items()}
-    rest = {name: value for name, value in args.items() if name not in OURS}
+    # What begins with eda_ is what ansible-rulebook itself hands over.
+    rest = {name: value for name, value in args.items() if name not in OURS and not name.startswith("eda_")}
     validated = ArgumentSpecValidator(tablet_diagnose.argument_spec()).validate(rest)
     if validated.error_messages:
         raise ValueError(f"vtops.vitess.fleet: {'; '.join(validated.error_messages)}")
