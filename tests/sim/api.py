@@ -187,8 +187,8 @@ def tablet_variables(tablet: Tablet) -> Json:
         "BuildVersion": tablet.version,
         "TabletType": tablet.type.lower(),
         "TabletStateName": state,
-        "RestoreBytes": {"BackupEngine.Builtin.Source:Read": tablet.restored} if tablet.restored else {},
         **pools,
+        **({"RestoreBytes": {"BackupEngine.Builtin.Source:Read": tablet.restored}} if tablet.restored else {}),
     }
 
 

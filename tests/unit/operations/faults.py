@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import StepFailure
 from ansible_collections.vtops.vitess.plugins.module_utils.gates import RECOVER, Gate
 from ansible_collections.vtops.vitess.tests.unit.factories import EXECUTED, PRIMARY, REPLICA, SIBLING, uuid_of
-from ansible_collections.vtops.vitess.tests.unit.fakes import World
+from ansible_collections.vtops.vitess.tests.unit.fakes import NAMESPACE, World
 
 
 @dataclass(frozen=True)
@@ -269,6 +269,23 @@ REPLACE_FAULTS = (
     ),
     Fault("drained_by_this_roll", "somebody put it back", "run tablet_drain first", _put_back_by_hand),
 )
+
+
+def with_a_dead_mysqld() -> World:
+    """mysqld of REPLICA is dead under a living vttablet until its Pod is evicted, and its owner would make the same Pod again."""
+    world = World()
+    tablet = world.tablet(REPLICA)
+    tablet.mysqld_error = "errno 2002: no socket"
+    pod = world.pods[tablet.pod]
+    pod["status"]["conditions"][0]["status"] = "False"
+    for vtgate in world.vtgates:
+        vtgate.instead[REPLICA] = [("REPLICA", "NOT_SERVING", tablet.hostname)]
+    images = {c["name"]: c["image"] for c in pod["spec"]["containers"] if "image" in c}
+    for container in world.stateful_sets["commerce-x-80"]["spec"]["template"]["spec"]["containers"]:
+        container["image"] = images.get(container["name"], container.get("image", ""))
+    eviction = f"POST /api/v1/namespaces/{NAMESPACE}/pods/{tablet.pod}/eviction"
+    world.before(eviction, lambda: setattr(tablet, "mysqld_error", ""))
+    return world
 
 
 # Each is of a REPLICA that is away by itself: its mysqld is dead under a living vttablet.

@@ -12,7 +12,12 @@ from ansible_collections.vtops.vitess.plugins.module_utils import gates
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import StepFailure
 from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA
 from ansible_collections.vtops.vitess.tests.unit.fakes import NAMESPACE, World
-from ansible_collections.vtops.vitess.tests.unit.operations.faults import RECOVER_FAULTS, Fault, needs_every_gate
+from ansible_collections.vtops.vitess.tests.unit.operations.faults import (
+    RECOVER_FAULTS,
+    Fault,
+    needs_every_gate,
+    with_a_dead_mysqld,
+)
 
 POD = "commerce-x-80-102"
 EVICTION = f"POST /api/v1/namespaces/{NAMESPACE}/pods/{POD}/eviction"
@@ -21,17 +26,8 @@ NOW = {"process_wait": 0.0, "owner_wait": 30.0}
 
 @pytest.fixture
 def world() -> World:
-    """mysqld of REPLICA is dead, its vttablet lives, and its owner would make the same Pod again."""
-    world = World()
-    world.tablet(REPLICA).mysqld_error = "errno 2002: no socket"
-    world.pods[POD]["status"]["conditions"][0]["status"] = "False"
-    for vtgate in world.vtgates:
-        vtgate.instead[REPLICA] = [("REPLICA", "NOT_SERVING", world.tablet(REPLICA).hostname)]
-    owner = world.stateful_sets["commerce-x-80"]["spec"]["template"]["spec"]["containers"]
-    images = {c["name"]: c["image"] for c in world.pods[POD]["spec"]["containers"] if "image" in c}
-    for container in owner:
-        container["image"] = images.get(container["name"], container.get("image", ""))
-    return world
+    """mysqld of REPLICA is dead under a living vttablet."""
+    return with_a_dead_mysqld()
 
 
 def test_evicts_the_pod_after_it_wrote_down_that_it_is_about_to(world: World) -> None:
@@ -39,7 +35,6 @@ def test_evicts_the_pod_after_it_wrote_down_that_it_is_about_to(world: World) ->
     world.before(
         EVICTION, lambda: written.append(world.journal[REPLICA].in_flight and "recover" in world.journal[REPLICA].steps)
     )
-    world.before(EVICTION, lambda: setattr(world.tablet(REPLICA), "mysqld_error", ""))
     result = world.run("tablet_recover", **NOW)
     assert (written, result["did"], result["diagnosis"]["cause"]) == ([True], "replace_pod", "mysqld_dead")
     assert world.acts == [EVICTION]
