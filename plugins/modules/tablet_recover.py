@@ -11,8 +11,8 @@ short_description: Bring back a tablet that is away by itself
 version_added: 0.1.0
 description:
   - Waits for what mends itself (the node, the Pod's owner, the kubelet, vtorc), each cause within its own bound, without a claim and without a write.
-  - What is left after that it mends by one act, once, if all gates of that act are green, it has its Pod evicted (policy/v1, with uid and
-    resourceVersion as preconditions) so that its owner makes a new one, or starts replication. Then it waits again.
+  - What is left after that it mends by one act, once, where all gates of that act are green. The Pod is evicted (policy/v1, with uid and
+    resourceVersion as preconditions) so that its owner makes a new one, or replication is started. Then it waits again.
   - It takes nothing else away, never acts on a lost node without a fence, never on a PRIMARY that vtorc has not replaced, and never brings back
     errant GTIDs without O(accept_errant). That a volume is lost is reported; no volume is deleted.
   - M(vtops.vitess.vtgate_readmit) comes after it, and proves the tablet at every vtgate.

@@ -484,3 +484,47 @@ def test_a_recovery_that_dies_before_its_eviction_is_finished_by_the_next(rig: R
     is_back(rig)
     assert "crash" not in str(rolled.failure)
     rig.assert_unharmed(errors=True)
+
+
+def _dies_after_its_eviction(rig: Rig) -> None:
+    rig.simulation.failures.crash(rig.alias(102), "mysqld")
+    rig.simulation.pass_(1.0)
+
+    def dies() -> None:
+        rig.wire.trouble(".", cut=True, times=10**6)
+
+    rig.wire.trouble("POST .*/eviction", happens=dies, after=True)
+    assert recover(rig).failure is not None
+    rig.wire.troubles.clear()
+    assert removed(rig) == [f"Evict {POD}"]
+
+
+def test_a_recovery_that_dies_after_its_eviction_is_finished_by_the_next_without_a_second_one(rig: Rig) -> None:
+    _dies_after_its_eviction(rig)
+    rolled = recover(rig)
+    assert (rolled.failure, removed(rig)) == (None, [f"Evict {POD}"])
+    is_back(rig)
+    rig.assert_unharmed(errors=True)
+
+
+def test_what_a_dead_recovery_left_is_known_to_abort(rig: Rig) -> None:
+    _dies_after_its_eviction(rig)
+    info = rig.execute("fleet_info", tablets=[rig.alias(102)])["tablets"][0]
+    assert info["in_flight"] is True
+    rig.execute("shard_claim", 102, state="absent")
+    # As the playbook abort does it: by hand, without a roll.
+    assert not rig.player.execute("vtgate_readmit", rig.alias(102), roll=None).get("failed")
+    is_back(rig)
+    rig.assert_unharmed(errors=True)
+
+
+def test_a_roll_after_a_recovery_plans_and_takes_the_tablet_as_any_other(make: Make) -> None:
+    rig = make(one_shard())
+    rig.simulation.failures.crash(rig.alias(103), "vttablet")
+    rig.simulation.pass_(1.0)
+    assert rig.execute("roll_plan", tablets=[rig.alias(102)]).get("failed"), "one that is away stops a roll's plan"
+    assert recover(rig, 103).failure is None
+    assert rig.upgraded() == [103], "it came back as its owner wants it now"
+    assert rig.roll().failure is None
+    assert sorted(rig.upgraded()) == [101, 102, 103]
+    rig.assert_unharmed(errors=True)
