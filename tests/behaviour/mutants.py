@@ -36,8 +36,9 @@ def _without_gate(name: str, word: str, test: str = "test_gates.py") -> Mutant:
     return Mutant(
         f"gate {name}",
         f"{UTILS}/gates.py",
-        "    return tuple(gate(case) for gate in gates)",
-        f'    return tuple(Verdict(gate.__name__, True, "") if gate.__name__ == "{name}" else gate(case) for gate in gates)',
+        "    return tuple(_passed(gate(case), case.overrides) for gate in gates)",
+        f'    return tuple(Verdict(gate.__name__, True, "") if gate.__name__ == "{name}" else '
+        "_passed(gate(case), case.overrides) for gate in gates)",
         test,
         word,
     )
