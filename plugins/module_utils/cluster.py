@@ -520,6 +520,30 @@ class Cluster:
                     {"metadata": {"annotations": {labels.TABLET: str(alias), labels.TOPOLOGY: self.scope.namespace}}},
                 )
 
+    def tablet_on_volumes(self, pod: Pod) -> Alias | None:
+        """The tablet whose data the Pod's volume claims hold, as label_volume() wrote while it was healthy; None where nobody did."""
+        for name in pod.volume_claims:
+            item = self.kube.find(f"/api/v1/namespaces/{pod.namespace}/persistentvolumeclaims/{name}")
+            notes = (item["metadata"].get("annotations") or {}) if item else {}
+            if labels.TABLET in notes and notes.get(labels.TOPOLOGY) == self.scope.namespace:
+                return Alias.parse(notes[labels.TABLET])
+        return None
+
+    def volume_problem(self, pod: Pod) -> str:
+        """Why a Pod that waits cannot have its volumes: a claim is not there or lost, or its volume is on nodes that are not there."""
+        for name in pod.volume_claims:
+            claim = self.kube.find(f"/api/v1/namespaces/{pod.namespace}/persistentvolumeclaims/{name}")
+            if claim is None:
+                return f"volume claim {name} is not there"
+            volume = (claim.get("spec") or {}).get("volumeName")
+            if (claim.get("status") or {}).get("phase") == "Lost":
+                return f"volume claim {name} has lost its volume {volume}"
+            item = self.kube.find(f"/api/v1/persistentvolumes/{volume}") if volume else None
+            terms = place.parse_volume(item) if item else None
+            if terms is not None and not any(place.reaches(terms, node) for node in self.nodes()):
+                return f"volume {volume} of claim {name} is on a node that is not there"
+        return ""
+
     def confirm_identity(self, tablet: Tablet, pod: Pod) -> VttabletVars:
         """Ask the vttablet in the tablet's Pod who it is: an address is only a hint (design section 5). Raises EdgeError."""
         said = self.vttablet.vars(pod)
@@ -614,6 +638,11 @@ def parse_pod(item: Json) -> Pod:
         marks=vitess_operator.parse_marks(annotations),
         underscored=_underscored(spec) if operated else "",
         needs=place.parse_needs(spec) if operated else Needs(),
+        running=frozenset(
+            str(one["name"])
+            for one in status.get("containerStatuses") or []
+            if (one.get("state") or {}).get("running") is not None
+        ),
     )
 
 

@@ -110,6 +110,7 @@ class Pod:
     marks: Marks = field(default_factory=Marks)
     underscored: str = ""  # a flag of its vttablet that is written with underscores
     needs: Needs = field(default_factory=Needs)  # what its own spec asks of a node
+    running: frozenset[str] = frozenset()  # its containers that run now
 
     @property
     def owner(self) -> tuple[str, str, str]:

@@ -52,7 +52,8 @@ class Case:
     rights: what Kubernetes said of the writes to come. paused: why an operator paused all rolls. held: whether this roll stops
     before it reparents. overrides: gates that an operator passes for this roll, with the reasons. goals: what each owner's tablets
     must be, by Pod.owner; of an owner that is not in it, what this tablet must be. vttablet: the version that the tablet's own says
-    it is, empty where it was not asked. mysql_series: the one that the operator says the wanted spec brings.
+    it is, empty where it was not asked. mysql_series: the one that the operator says the wanted spec brings. lost_node: why the Pod's
+    node is lost; fence: who says that it is off; mysqld_may_run: whether there may be a mysqld that nobody can ask (of a recovery).
     """
 
     shard: Shard
@@ -77,6 +78,9 @@ class Case:
     goals: Mapping[tuple[str, str, str], Wanted] = field(default_factory=dict)
     vttablet: str = ""
     mysql_series: Series | None = None
+    lost_node: str = ""
+    fence: str = ""
+    mysqld_may_run: bool = False
 
     def is_as_wanted(self, tablet: Tablet) -> bool:
         """Whether a tablet of the shard is what its own owner's tablets must be; one without a Pod is not."""
@@ -178,10 +182,25 @@ def shard_has_healthy_primary(case: Case) -> Verdict:
         problems.append(f"mysqld of {primary.alias} does not answer: {primary.mysqld_error}")
     elif primary.mysqld.read_only:
         problems.append(f"mysqld of {primary.alias} is read_only")
-    rivals = [str(t.alias) for t in case.shard.tablets if t.type == TabletType.PRIMARY and t.alias != primary.alias]
+    rivals = [
+        str(t.alias)
+        for t in case.shard.tablets
+        if t.type == TabletType.PRIMARY and t.alias != primary.alias and not _died_as_primary(case, t)
+    ]
     if rivals:
         problems.append(f"{', '.join(rivals)} is of type PRIMARY too")
     return _verdict(shard_has_healthy_primary, problems, f"{primary.alias}")
+
+
+def _died_as_primary(case: Case, tablet: Tablet) -> bool:
+    """Whether its record is what a dead primary left behind: of an earlier term, and nobody answers."""
+    return tablet.mysqld is None and _is_superseded(case, tablet)
+
+
+def _is_superseded(case: Case, tablet: Tablet) -> bool:
+    """Whether its record's term as primary began before the shard record's; one that says no term is no proof."""
+    mine, its = tablet.primary_term_start, case.shard.primary_term_start
+    return bool(mine and its) and float(mine) < float(its)
 
 
 def no_other_tablet_away(case: Case) -> Verdict:
@@ -654,6 +673,53 @@ def two_tablets_left_to_ack(case: Case) -> Verdict:
     return _verdict(two_tablets_left_to_ack, problem, f"{', '.join(str(t.alias) for t in able) or 'none needed'}")
 
 
+def primary_is_another(case: Case) -> Verdict:
+    """The shard record names another tablet, of a later term than this one's record has: where it was primary, vtorc has replaced it."""
+    tablet, primary = case.tablet, case.primary
+    problems = []
+    if primary is None:
+        problems.append(f"{case.shard} has no primary")
+    elif primary.alias == case.alias:
+        problems.append("the shard record names it as primary")
+    elif tablet.type == TabletType.PRIMARY and not _is_superseded(case, tablet):
+        problems.append(f"its record says PRIMARY, of no earlier term than that of {primary.alias}")
+    if tablet.mysqld is not None and not tablet.mysqld.read_only:
+        problems.append("its mysqld is not read_only")
+    return _verdict(primary_is_another, problems, f"{primary.alias if primary else ''}")
+
+
+def node_is_alive_or_fenced(case: Case) -> Verdict:
+    """A Pod on a lost node is removed only behind a fence: node object gone, out-of-service taint, or node_fenced; never by age (design rule 4)."""
+    problem = (
+        f"{case.lost_node}, and nobody says that it is off for certain" if case.lost_node and not case.fence else ""
+    )
+    return _verdict(node_is_alive_or_fenced, problem, case.fence or "its node is Ready, or it has none")
+
+
+def nothing_is_taken_away(case: Case) -> Verdict:
+    """A recovery takes nothing from clients: no vtgate routes to the tablet, and if its mysqld may still run, enough others acknowledge."""
+    routing = [
+        vtgate.name
+        for vtgate in case.shard.live_vtgates
+        if any(route.serving for route in vtgate.routes_to(case.alias))
+    ]
+    problems = [f"{', '.join(routing)} still routes to it"] if routing else []
+    if case.mysqld_may_run and not (verdict := enough_ackers_remain(case)).ok:
+        problems.append(verdict.reason)
+    return _verdict(nothing_is_taken_away, problems, "nobody uses it")
+
+
+def mysqld_may_start_again(case: Case) -> Verdict:
+    """The mysqld that comes with the next Pod is of the same image as the present one; else it is a step that mysql_step_is_allowed lets pass."""
+    pod, owner = case.tablet.pod, case.owner
+    if pod is None or owner is None:
+        return _verdict(mysqld_may_start_again, "its Pod or its owner was not found", "")
+    if dict(pod.images) == dict(owner.images) or (pod.image("mysqld") and pod.image("mysqld") == owner.image("mysqld")):
+        return _verdict(mysqld_may_start_again, "", "the same image")
+    verdict = mysql_step_is_allowed(case)
+    return _verdict(mysqld_may_start_again, "" if verdict.ok else verdict.reason, verdict.reason)
+
+
 _ANY_ACT: tuple[Gate, ...] = (
     evidence_is_fresh,
     one_tablet_of_shard_in_batch,
@@ -707,6 +773,32 @@ REPARENT: tuple[Gate, ...] = (
     roll_is_not_paused,
     reparent_is_not_held,
 )
+# Of a tablet that is away by itself. Another one that is away is no reason to leave this one where it is.
+RECOVER: tuple[Gate, ...] = (
+    evidence_is_fresh,
+    one_tablet_of_shard_in_batch,
+    every_vtgate_answers,
+    shard_has_healthy_primary,
+    primary_is_another,
+    node_is_alive_or_fenced,
+    nothing_is_taken_away,
+    owner_is_supported,
+    owner_is_observed,
+    operator_removes_nothing_else,
+    version_step_is_allowed,
+    mysqld_may_start_again,
+    new_pod_has_a_place,
+    rights_are_granted,
+    roll_is_not_paused,
+)
+START_REPLICATION: tuple[Gate, ...] = (
+    evidence_is_fresh,
+    one_tablet_of_shard_in_batch,
+    shard_has_healthy_primary,
+    primary_is_another,
+    roll_is_not_paused,
+)
+EVERY_STEP: tuple[tuple[Gate, ...], ...] = (DRAIN, REPLACE, REPARENT, RECOVER, START_REPLICATION)
 
 
 # What an operator may accept by the tablet's alias, and the option that says so. No other gate can be passed.
@@ -733,7 +825,7 @@ def refuse_overrides(overrides: Mapping[str, str]) -> None:
     allowed = [gate.__name__ for gate in OVERRIDABLE]
     for name, why in overrides.items():
         if name not in allowed:
-            known = name in {gate.__name__ for gate in (*DRAIN, *REPLACE, *REPARENT)}
+            known = name in {gate.__name__ for step in EVERY_STEP for gate in step}
             raise ValueError(
                 f"override_gates: {name} {'guards data and stays' if known else 'is no gate'}; those that can be passed are {', '.join(allowed)}"
             )

@@ -20,7 +20,9 @@ from .operations import (
     roll_report,
     shard_claim,
     shard_reparent,
+    tablet_diagnose,
     tablet_drain,
+    tablet_recover,
     tablet_spec,
     vtgate_readmit,
 )
@@ -32,6 +34,7 @@ ON_THE_FLEET: dict[str, Callable[[dict[str, Any], Cluster, Clock], dict[str, Any
     "fleet_info": fleet_info.run,
     "roll_plan": roll_plan.run,
     "roll_report": roll_report.run,
+    "tablet_diagnose": tablet_diagnose.run,
 }
 ON_A_TABLET: dict[str, Callable[[Session], dict[str, Any]]] = {
     "tablet_drain": tablet_drain.run,
@@ -39,6 +42,7 @@ ON_A_TABLET: dict[str, Callable[[Session], dict[str, Any]]] = {
     "vtgate_readmit": vtgate_readmit.run,
     "shard_reparent": shard_reparent.run,
     "shard_claim": shard_claim.run,
+    "tablet_recover": tablet_recover.run,
 }
 
 

@@ -139,7 +139,7 @@ def fitting(ground: Ground, needs: Needs) -> tuple[tuple[Node, ...], str]:
     """The nodes that would take the Pod if they have room; and why none would, empty if one would."""
     if ground.refusal:
         return (), ground.refusal
-    near = [node for node in ground.nodes if all(_any(terms, node) for terms in ground.volumes)]
+    near = [node for node in ground.nodes if all(reaches(terms, node) for terms in ground.volumes)]
     problems = {node.name: unfit(node, needs) for node in near}
     good = tuple(node for node in near if not problems[node.name])
     if good:
@@ -154,7 +154,8 @@ def summary(problems: Iterable[str]) -> str:
     return "; ".join(found[:NAMED]) + more
 
 
-def _any(terms: Sequence[Term], node: Node) -> bool:
+def reaches(terms: Sequence[Term], node: Node) -> bool:
+    """Whether one of the terms lets a node have what they are about."""
     return any(term and all(expression.matches(node) for expression in term) for term in terms)
 
 
@@ -171,7 +172,7 @@ def unfit(node: Node, needs: Needs) -> str:
     missing = [f"{key}={value}" for key, value in needs.selector if labels.get(key) != value]
     if missing:
         return f"{node.name} has not the label {', '.join(missing)} of the Pod's nodeSelector"
-    if needs.terms is not None and not _any(needs.terms, node):
+    if needs.terms is not None and not reaches(needs.terms, node):
         return f"{node.name} does not match the Pod's required node affinity"
     return ""
 

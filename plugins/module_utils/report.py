@@ -315,7 +315,12 @@ def _phases(entry: Entry) -> list[Segment]:
 
 def _segments(entry: Entry, last_at: float) -> tuple[Segment, ...]:
     found = _phases(entry)
-    names = {"drain": "tablet_drain", "replace": "pod_replace", "readmit": "vtgate_readmit"}
+    names = {
+        "drain": "tablet_drain",
+        "replace": "pod_replace",
+        "readmit": "vtgate_readmit",
+        "recover": "tablet_recover",
+    }
     if entry.failure is not None:
         failure = entry.failure
         # A step's own begin, or the end of what was written before the failure, whatever is later.
@@ -371,6 +376,8 @@ def _state(tablet: Seen, entry: Entry | None) -> tuple[str, str]:
         return IN_FLIGHT, "taken and not brought back; no failure was written, so whoever had it runs or was killed"
     if entry is not None and entry.finished is not None and "readmit" in entry.steps:
         replaced = "replace" in entry.steps
+        if "recover" in entry.steps and not replaced:
+            return DONE, "brought back: it was away by itself"
         moved = "" if tablet.as_wanted else "; it is not what its owner wants now"
         return DONE, ("replaced" if replaced else "brought back, not replaced") + moved
     if tablet.as_wanted:

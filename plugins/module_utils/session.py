@@ -83,6 +83,7 @@ class Session:
         self.state = UNCHANGED
         self._pod: Pod | None = None  # the tablet's, as it was found last
         self.agreed = False  # every vtgate was seen to serve the new primary
+        self.pod_found: Pod | None = None  # by other means than its address and the journal: a dead tablet's
         # Vtgates are asked for all tablets and not by address; each step of a roll of 10,000 could not afford that.
         self.asks_for_all = self.manual
 
@@ -195,6 +196,8 @@ class Session:
         return self._pod
 
     def _pod_by_name(self) -> Pod | None:
+        if self.pod_found is not None:
+            return self.cluster.pod(self.pod_found.namespace, self.pod_found.name)
         entry, scope = self.entry, self.cluster.scope
         if not entry.pod_name:
             return None

@@ -48,6 +48,13 @@ options:
     description: How many reads may be answered by other tablets, at a vtgate older than v24, before the canary fails.
     type: int
     default: 60
+  accept_errant:
+    description:
+      - Aliases of tablets that may serve although they have executed what the primary has not.
+      - Such a transaction may be read, and spreads to all others should that tablet be made primary. It is kept in the journal.
+    type: list
+    elements: str
+    default: []
 seealso:
   - module: vtops.vitess.tablet_drain
   - module: vtops.vitess.pod_replace

@@ -19,7 +19,9 @@ from ansible_collections.vtops.vitess.plugins.module_utils.operations import (
     roll_plan,
     shard_claim,
     shard_reparent,
+    tablet_diagnose,
     tablet_drain,
+    tablet_recover,
     tablet_spec,
     vtgate_readmit,
 )
@@ -34,6 +36,8 @@ SPECS = {
     "roll_plan": roll_plan,
     "fleet_info": fleet_info,
     "tablet_spec": tablet_spec,
+    "tablet_diagnose": tablet_diagnose,
+    "tablet_recover": tablet_recover,
 }
 STEPS = ("shard_claim", "shard_reparent", "tablet_drain", "pod_replace", "vtgate_readmit")
 Result = dict[str, Any]
@@ -103,6 +107,19 @@ class Player:
                 break
         if rolled.failure is not None and "taken by somebody else" not in rolled.reason:
             self.execute("shard_claim", alias, state="absent", **{k: v for k, v in given.items() if k == "executor"})
+        return rolled
+
+    def recover(self, alias: str, into: Rolled | None = None, **given: Any) -> Rolled:
+        """One tablet as the role tablet_recovery takes it: look and mend, the proof, the release."""
+        rolled = into or Rolled()
+        mine = rolled.results.setdefault(alias, {})
+        for step in ("tablet_recover", "vtgate_readmit"):
+            options = {k: v for k, v in given.items() if k == "executor" or k in SPECS[step].argument_spec()}
+            mine[step] = self.execute(step, alias, **options)
+            if mine[step].get("failed"):
+                rolled.failure = mine[step]
+                break
+        self.execute("shard_claim", alias, state="absent", **{k: v for k, v in given.items() if k == "executor"})
         return rolled
 
     def roll(self, aliases: list[str], **given: Any) -> Rolled:

@@ -66,6 +66,16 @@ class Rig:
         """One tablet as the role tablet_replace takes it."""
         return self.player.replace(self.alias(uid), into, **given)
 
+    def recover(self, uid: int, **given: Any) -> Rolled:
+        """One tablet as the role tablet_recovery takes it."""
+        return self.player.recover(self.alias(uid), **given)
+
+    def diagnosed(self, uid: int, **given: Any) -> Result:
+        """What tablet_diagnose says of one tablet."""
+        result = self.execute("tablet_diagnose", tablets=[self.alias(uid)], **given)
+        found: Result = result["tablets"][0]
+        return found
+
     def roll(self, uids: list[int] | None = None, **given: Any) -> Rolled:
         """The playbook."""
         chosen = [self.alias(uid) for uid in uids] if uids else list(self.simulation.fleet.tablets)

@@ -65,6 +65,16 @@ def test_the_documented_rights_are_enough_for_a_whole_roll_and_none_is_too_much(
     rig.assert_unharmed()
 
 
+def test_the_rights_of_a_roll_are_enough_for_a_recovery(rig: Rig) -> None:
+    rig.simulation.api.authorizer.granted = documented()
+    rig.simulation.failures.crash(rig.alias(102), "vttablet")
+    rig.simulation.pass_(1.0)
+    rolled = rig.recover(102, process_wait=1.0)
+    assert rolled.failure is None, rolled.failure
+    assert rig.simulation.api.authorizer.used <= documented()
+    assert rig.execute("tablet_diagnose")["ailing"] == []
+
+
 @pytest.mark.parametrize("missing", sorted(documented()), ids=lambda grant: f"{grant[0]} {grant[1]}")
 def test_without_one_of_them_a_roll_is_refused_before_anything_is_touched_and_the_verb_is_named(
     missing: Grant, make: Make

@@ -188,6 +188,7 @@ def tablet_variables(tablet: Tablet) -> Json:
         "TabletType": tablet.type.lower(),
         "TabletStateName": state,
         **pools,
+        **({"RestoreBytes": {"BackupEngine.Builtin.Source:Read": tablet.restored}} if tablet.restored else {}),
     }
 
 

@@ -69,16 +69,20 @@ class Tablet:
     stuck: dict[str, int] = field(default_factory=dict)  # pools that somebody keeps in use
     hidden_pools: set[str] = field(default_factory=set)
     claims_to_be: str = ""  # another alias in its command line
+    restored: int = 0  # bytes that it has restored
 
     @property
     def serving(self) -> bool:
         """What its health stream says."""
-        return self.running and not self.demoting and self.type not in ("BACKUP", "RESTORE", "SPARE", "UNKNOWN")
+        alive = self.running and (self.mysqld.running or self.stopping)
+        return alive and not self.demoting and self.type not in ("BACKUP", "RESTORE", "SPARE", "UNKNOWN")
 
     def refusal(self, kind: str, transaction: int | None = None) -> tuple[str, str]:
         """Why it takes no query for that type: a code and a text; both empty where it takes it."""
         if not self.running:
             return "UNAVAILABLE", "connection error: desc = transport: connection refused"
+        if not self.mysqld.running and not self.stopping:
+            return "UNAVAILABLE", "net.Dial(/vt/vtdataroot/mysql.sock) to local server failed (errno 2002)"
         if transaction is not None and transaction in self.broken:
             return "ABORTED", f"transaction {transaction}: in use: for tx killer rollback"
         if self.stopping:
@@ -227,7 +231,8 @@ class Fleet:
             return
         mysqld = tablet.mysqld
         mysqld.source, mysqld.source_host = primary.alias, primary.hostname
-        mysqld.io = mysqld.sql = True
+        mysqld.io, mysqld.sql = "1236" not in mysqld.stops_with, not mysqld.stops_with
+        mysqld.last_error = mysqld.stops_with
         self.fix_semi_sync(tablet)
         self.catch_up(tablet)
 
@@ -377,7 +382,30 @@ class Fleet:
         self.changed(tablet)
         return ""
 
+    def restoring(self, tablet: Tablet, hostname: str, size: int) -> None:
+        """Its vttablet restores from a backup, and has read so much of it."""
+        tablet.hostname, tablet.running, tablet.type, tablet.restored = hostname, True, "RESTORE", size
+        tablet.record = Record("RESTORE", hostname, hostname)
+        self.changed(tablet)
+
+    def fill_from_backup(self, tablet: Tablet) -> None:
+        """What a backup of the shard holds: the first half of what its primary has."""
+        primary = self.primary(tablet.shard)
+        for transaction in primary.mysqld.log[: len(primary.mysqld.log) // 2] if primary else ():
+            tablet.mysqld.apply(transaction)
+        tablet.mysqld.received = dict(tablet.mysqld.executed)
+        tablet.restored = 0
+
     # -- commands
+
+    def start_replication(self, alias: str) -> None:
+        """StartReplication. Raises CommandFailed."""
+        tablet = self.needs(alias)
+        if not tablet.running or not tablet.mysqld.running:
+            raise CommandFailed(f"rpc error: code = Unavailable desc = tablet {alias} cannot be reached")
+        self.acted(f"StartReplication {alias}", alias)
+        self.follow(tablet)
+        self.changed(tablet)
 
     def needs(self, alias: str) -> Tablet:
         """A tablet of the topology. Raises CommandFailed."""

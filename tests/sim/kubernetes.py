@@ -100,6 +100,9 @@ class Kubernetes:
         self.next_address: dict[str, str] = {}  # Pod to the address that it gets next
         self.not_admitted = ""  # what a webhook says to each change of a StatefulSet
         self.owner_stopped = False  # the StatefulSet controller does nothing
+        self.leaves_failed = False  # it leaves failed Pods alone
+        self.lost_nodes: set[str] = set()  # whose kubelets nobody hears of
+        self.backups: dict[str, list[int]] = {}  # Pod to the bytes that its restore has read, second by second
         self.evictions: list[str] = []
         self.operator = Operator(layout, timeline, store, fleet, self) if layout.operator else None
         self._addresses = 10
@@ -387,15 +390,19 @@ class Kubernetes:
                 "InternalError",
                 "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.",
             )
-        for budget in budgets:
-            if self.disruptions_allowed(budget) < 1:
+        guarded = pod["status"]["phase"] == "Running" and not pod["metadata"].get("deletionTimestamp")
+        for budget in budgets if guarded else ():
+            # An unhealthy one takes nothing from a budget that is met, or from any (unhealthyPodEvictionPolicy).
+            if not is_ready(pod) and budget["spec"].get("unhealthyPodEvictionPolicy") == "AlwaysAllow":
+                continue
+            if self.disruptions_allowed(budget) < (1 if is_ready(pod) else 0):
                 message = "Cannot evict pod as it would violate the pod's disruption budget."
                 needs = f"The disruption budget {budget['metadata']['name']} needs more healthy pods"
                 raise Rejected(
                     429, "TooManyRequests", message, causes=[{"reason": "DisruptionBudget", "message": needs}]
                 )
         self.evictions.append(name)
-        self.delete(name, "Evict")
+        self.delete(name, "Evict", at_once=(body.get("deleteOptions") or {}).get("gracePeriodSeconds") == 0)
 
     def disruptions_allowed(self, budget: Json) -> int:
         """How many of its Pods may go now."""
@@ -422,18 +429,24 @@ class Kubernetes:
                     f"Precondition failed: {key} in precondition: {wanted[key]}, in object meta: {meta[key]}",
                 )
 
-    def delete(self, name: str, act: str = "Delete") -> None:
-        """SIGTERM; the Pod goes when its containers have ended."""
+    def delete(self, name: str, act: str = "Delete", at_once: bool = False) -> None:
+        """SIGTERM; the Pod goes when its containers have ended: on a lost node never, but for one without grace."""
         pod = self.store.of("pods")[name]
-        if pod["metadata"].get("deletionTimestamp"):
-            return
         tablet = self.tablet_of(name)
+        if pod["metadata"].get("deletionTimestamp") and not at_once:
+            return
         if tablet is not None:
-            self.fleet.acted(f"{act} {name}", tablet.alias)
+            self.fleet.acted(f"{act} {name}{' without grace' if at_once else ''}", tablet.alias)
+        if at_once and tablet is not None:
+            self.vanish(tablet, pod)
+            return
         pod["metadata"]["deletionTimestamp"] = stamp(self.timeline.now)
         if tablet is None:
             self._ready(pod, False)
             self.timeline.after(self.timings.recreate_s, lambda: self._forget(name, pod))
+            return
+        if pod["spec"].get("nodeName") in self.lost_nodes:
+            self.told(pod)
             return
         tablet.stopping = True
         self._ready(pod, False)
@@ -453,9 +466,26 @@ class Kubernetes:
         if self.pod(name) is pod:
             self.store.remove("pods", name)
 
+    def vanish(self, tablet: Tablet, pod: Json) -> None:
+        """The Pod's object goes, and whatever of it still ran."""
+        if self.pod(tablet.pod) is not pod:
+            return
+        if tablet.mysqld.running:
+            self.fleet.stop_mysqld(tablet)
+        if tablet.running:
+            self.fleet.stop_vttablet(tablet, cleanly=False)
+        self._gone(tablet, pod)
+
+    def start_again(self, tablet: Tablet, pod: Json) -> None:
+        """Its node is back: what was to stop has stopped, the rest starts in its old Pod."""
+        if pod["metadata"].get("deletionTimestamp"):
+            self.vanish(tablet, pod)
+        else:
+            self.timeline.after(self.timings.start_s, lambda: self._start(tablet, pod))
+
     def _stopped(self, tablet: Tablet, pod: Json) -> None:
         if self.pod(tablet.pod) is pod:
-            self.fleet.stop_vttablet(tablet)
+            self.fleet.stop_vttablet(tablet, cleanly=tablet.running)
             self._gone(tablet, pod)
 
     def _gone(self, tablet: Tablet, pod: Json) -> None:
@@ -514,6 +544,9 @@ class Kubernetes:
         if not tablet.mysqld.running:
             empty = tablet.pod in self.empty_volumes
             self.empty_volumes.discard(tablet.pod)
+            if empty and tablet.pod in self.backups:
+                self._restore(tablet, pod, list(self.backups[tablet.pod]))
+                return
             refused = self.fleet.start_mysqld(tablet, version_of(image_of(pod["spec"], "mysqld")), empty)
             if refused:
                 self._waits(tablet, pod, "CrashLoopBackOff", refused)
@@ -530,6 +563,23 @@ class Kubernetes:
         pod["status"]["containerStatuses"] = _containers(pod, {"running": {"startedAt": stamp(self.timeline.now)}})
         self.told(pod)
         self.timeline.after(self.timings.ready_s, lambda: self._becomes_ready(tablet, pod))
+
+    def _restore(self, tablet: Tablet, pod: Json, sizes: list[int]) -> None:
+        """vttablet fills an empty volume from a backup, as RESTORE, which /healthz calls fine; then it starts as any other."""
+        if self.pod(tablet.pod) is not pod or pod["metadata"].get("deletionTimestamp"):
+            return
+        if sizes:
+            address = pod["status"].get("podIP") or self._address()
+            pod["status"].update(phase="Running", podIP=address)
+            pod["status"]["containerStatuses"] = _containers(pod, {"running": {"startedAt": stamp(self.timeline.now)}})
+            if not is_ready(pod):
+                self._ready(pod, True)
+            self.fleet.restoring(tablet, self._hostname(tablet, address), sizes.pop(0))
+            self.timeline.after(1.0, lambda: self._restore(tablet, pod, sizes))
+            return
+        self.fleet.start_mysqld(tablet, version_of(image_of(pod["spec"], "mysqld")), empty=True)
+        self.fleet.fill_from_backup(tablet)
+        self._start(tablet, pod)
 
     def _waits(self, tablet: Tablet, pod: Json, reason: str, message: str) -> None:
         waiting = {"waiting": {"reason": reason, "message": message}}

@@ -67,6 +67,7 @@ class Mysqld:
     delay_s: float = 0.0  # SQL thread applies this late
     shown_lag: float | None = None  # a lag that is shown whatever the relay log holds
     last_error: str = ""
+    stops_with: str = ""  # the error with which its replication stops wherever it is started
     silent: str = ""  # why it does not answer although it runs
     log: list[Transaction] = field(default_factory=list)
     executed: Executed = field(default_factory=dict)

@@ -106,10 +106,13 @@ class Referee:
         takes = act.startswith(("Evict", "Delete", "PlannedReparentShard")) or act.endswith(" drained")
         if not takes:
             return
+        primary = self.fleet.primary(tablet.shard) is tablet or (tablet.type == "PRIMARY" and tablet.serving)
+        if not tablet.serving and tablet.type != "DRAINED" and not primary:
+            return  # it was away by itself: to bring it back takes nothing
         for other in self.fleet.of(tablet.shard):
             if other is not tablet and other.alias not in self.accepted and (reasons := self.reasons(other)):
                 self.violations.append(f"{act} while {other.alias} is away: {', '.join(reasons)}")
-        if act.startswith(("Evict", "Delete")) and tablet.type == "PRIMARY":
+        if act.startswith(("Evict", "Delete")) and primary:
             self.violations.append(f"{act}: it is the PRIMARY")
 
     def summary(self) -> dict[str, object]:

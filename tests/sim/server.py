@@ -435,6 +435,9 @@ class Server:
             if what == "sleep" and request.method == "POST":
                 self.simulation.pass_(float(request.query["seconds"]))
                 return web.json_response(self.simulation.timeline.now)
+            if what == "fail" and request.method == "POST":
+                self.simulation.failures.break_it(*request.query["how"].split(","))
+                return web.json_response(True)
             if what == "counted":
                 return web.json_response(self.wire.counted())
             if what == "report":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 
 from .api import Api
+from .failures import Failures
 from .fleet import Fleet, Tablet
 from .kubernetes import Kubernetes
 from .layout import Layout
@@ -34,6 +35,7 @@ class Simulation:
         self.kubernetes.build()
         self.fleet.begin()
         self.vtgates = {plan.name: Vtgate(plan, self.fleet, n) for n, plan in enumerate(layout.vtgates)}
+        self.failures = Failures(self.fleet, self.kubernetes)
         self.vtorc = Vtorc(self.fleet)
         self.vtctldclient = Vtctldclient(self.fleet)
         self.api = Api(self.store, self.kubernetes, self.fleet, self.vtgates)

@@ -86,6 +86,9 @@ class Vtctldclient:
             case ["ChangeTabletType", alias, kind]:
                 fleet.change_type(_full(alias), kind.upper())
                 done(Printed("- ok\n+ ok\n"))
+            case ["StartReplication", alias]:
+                fleet.start_replication(_full(alias))
+                done(Printed())
             case ["PlannedReparentShard", name]:
                 self._reparent(name, options, done)
             case ["ExecuteFetchAsDBA", alias, sql] if sql.startswith("INSERT INTO _vt.semisync_heartbeat "):

@@ -24,6 +24,8 @@ STEPS: dict[str, tuple[gates.Gate, ...]] = {
     "reparent": gates.REPARENT,
     "drain": gates.DRAIN,
     "replace": gates.REPLACE,
+    "recover": gates.RECOVER,
+    "start replication": gates.START_REPLICATION,
 }
 
 # In two parts: the licence check counts the line of a file's own licence.
@@ -45,6 +47,9 @@ Bringing back is not held up by these: `vtgate_readmit` waits for what it must p
 serve wrong data: DRAINED by somebody else (`no_foreign_drain`, accepted by `accept_drained`), with errant GTIDs
 (`no_errant_gtid`), or on a volume that lacks what it had when it left (`position_contained`).
 
+*recover* and *start replication* are what `tablet_recover` does about a tablet that is away by itself; before that its
+[diagnosis](recovery.md) must say that it may be acted on.
+
 *plan* is what `roll_plan` looks at before the first tablet is touched. *Passed by* is the option that passes a red gate:
 `accept_drained` and `accept_no_route` for the tablets that they name, by alias; `override_gates` for a whole roll, by the gate's
 name and with a reason that is kept in plan and journal. It passes only what guards requests or time; no other gate can be passed.
@@ -56,7 +61,13 @@ name and with a reason that is kept in plan and journal. It passes only what gua
 
 def text() -> str:
     """The page."""
-    ordered = list(dict.fromkeys(gate for step in ("drain", "replace", "reparent", "plan") for gate in STEPS[step]))
+    ordered = list(
+        dict.fromkeys(
+            gate
+            for step in ("drain", "replace", "reparent", "plan", "recover", "start replication")
+            for gate in STEPS[step]
+        )
+    )
     return HEAD + "".join(_row(gate) for gate in ordered)
 
 

@@ -39,7 +39,9 @@ from ansible_collections.vtops.vitess.plugins.module_utils.operations import (
     roll_report,
     shard_claim,
     shard_reparent,
+    tablet_diagnose,
     tablet_drain,
+    tablet_recover,
     tablet_spec,
     vtgate_readmit,
 )
@@ -68,6 +70,8 @@ SPECS = {
     "roll_report": roll_report.argument_spec,
     "fleet_info": fleet_info.argument_spec,
     "tablet_spec": tablet_spec.argument_spec,
+    "tablet_diagnose": tablet_diagnose.argument_spec,
+    "tablet_recover": tablet_recover.argument_spec,
 }
 TYPE_NUMBERS = ("UNKNOWN", "PRIMARY", "REPLICA", "RDONLY", "SPARE", "EXPERIMENTAL", "BACKUP", "RESTORE", "DRAINED")
 

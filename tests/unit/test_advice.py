@@ -23,7 +23,7 @@ WHERE = advice.Where("zone1-0000000102", "commerce", "-80", "vitess", SELECTOR, 
 READMIT = "ansible localhost -m vtops.vitess.vtgate_readmit -a 'namespace=vitess tablet=zone1-0000000102'"
 
 
-@pytest.mark.parametrize("gate", sorted({g.__name__ for g in (*gates.DRAIN, *gates.REPLACE, *gates.REPARENT)}))
+@pytest.mark.parametrize("gate", sorted({g.__name__ for step in gates.EVERY_STEP for g in step}))
 def test_every_gate_has_a_command_that_shows_what_is_wrong(gate: str) -> None:
     assert gate in advice.LOOKS
     command = advice.look(gate, WHERE)
@@ -118,7 +118,7 @@ def test_a_vtgate_that_does_not_answer_is_named_once() -> None:
 
 PAGE = (TOP / "docs/operating.md").read_text(encoding="utf-8")
 CODE = "".join(path.read_text(encoding="utf-8") for path in (TOP / "plugins/module_utils").rglob("*.py"))
-GATES = {gate.__name__ for gate in (*gates.DRAIN, *gates.REPLACE, *gates.REPARENT)}
+GATES = {gate.__name__ for step in gates.EVERY_STEP for gate in step}
 NAMED = GATES | set(re.findall(r'\bgate="(\w+)"', CODE)) | set(advice.LOOKS)
 
 

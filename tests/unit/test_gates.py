@@ -56,7 +56,7 @@ FOREIGN_UUID = "ffffffff-0000-0000-0000-000000000009"
 DRAINED, RDONLY = TabletType.DRAINED, TabletType.RDONLY
 
 Test = Callable[..., None]
-EVERY_GATE: list[Any] = sorted({*gates.DRAIN, *gates.REPLACE, *gates.REPARENT}, key=str)
+EVERY_GATE: list[Any] = sorted({gate for step in gates.EVERY_STEP for gate in step}, key=str)
 RED: dict[str, int] = {}
 
 
@@ -102,7 +102,7 @@ def test_every_gate_has_a_test_that_shows_it_red(gate: gates.Gate) -> None:
 
 
 def test_every_gate_of_the_module_is_part_of_a_step() -> None:
-    used = {g.__name__ for g in (*gates.DRAIN, *gates.REPLACE, *gates.REPARENT)}
+    used = {g.__name__ for step in gates.EVERY_STEP for g in step}
     written = {
         name
         for name, member in vars(sys.modules[gates.__name__]).items()
@@ -1195,6 +1195,79 @@ def test_refuses_to_reparent_where_one_vtgate_would_not_hold_the_writes(changes:
     case = a_reparent_case()
     case = replace(case, shard=seen_by(case.shard, "vtgate-1", settings=replace(BUFFERING, **changes)))
     assert is_red(gates.buffering_covers_reparent, case, reason)
+
+
+# -- what a recovery may do
+
+
+def a_lost_case(**changes: Any) -> Case:
+    """The REPLICA in a Pod that is not Ready, without an answer, and no vtgate routes to it."""
+    lost = a_tablet(REPLICA, pod=a_pod(REPLICA, ready=False), mysqld=None)
+    shard = a_shard(lost)
+    for name in ("vtgate-0", "vtgate-1"):
+        routes = tuple(route for route in a_shard().vtgates[0].routes if route.alias != REPLICA)
+        shard = seen_by(shard, name, routes=routes)
+    return a_case(shard, **changes)
+
+
+def test_a_tablet_that_is_away_by_itself_may_be_replaced() -> None:
+    case = a_lost_case(owner=an_owner(images=a_pod(REPLICA).images))
+    assert [v for v in gates.evaluate(gates.RECOVER, case) if v.ok is not True] == []
+
+
+@proves_red(gates.primary_is_another)
+@pytest.mark.parametrize(
+    ("tablet", "reason"),
+    [
+        ({"primary_term_start": "1790000000.000000000"}, "of no earlier term"),
+        ({"mysqld": a_primary_mysqld()}, "its mysqld is not read_only"),
+    ],
+    ids=["the same term", "takes writes"],
+)
+def test_refuses_to_recover_what_may_still_be_the_primary(tablet: dict[str, Any], reason: str) -> None:
+    mine = a_tablet(REPLICA, TabletType.PRIMARY, **{"mysqld": None, **tablet})
+    case = a_case(replace(a_shard(mine), primary_term_start="1790000000.000000000"))
+    assert is_red(gates.primary_is_another, case, reason)
+
+
+@proves_red(gates.primary_is_another)
+def test_refuses_to_recover_the_primary_itself_or_where_there_is_none() -> None:
+    assert is_red(gates.primary_is_another, a_case(alias=PRIMARY), "the shard record names it")
+    assert is_red(gates.primary_is_another, a_case(replace(a_shard(), primary=None)), "has no primary")
+
+
+def test_what_a_dead_primary_left_in_its_record_is_no_rival_once_vtorc_has_elected() -> None:
+    dead = a_tablet(REPLICA, TabletType.PRIMARY, mysqld=None, primary_term_start="1780000000.000000000")
+    case = a_case(replace(a_shard(dead), primary_term_start="1790000000.000000000"))
+    assert is_green(gates.primary_is_another, case)
+    assert "is of type PRIMARY too" not in gates.shard_has_healthy_primary(case).reason
+
+
+@proves_red(gates.node_is_alive_or_fenced)
+def test_refuses_to_act_on_a_lost_node_without_a_fence() -> None:
+    case = a_lost_case(lost_node="node worker-1 is not Ready")
+    assert is_red(gates.node_is_alive_or_fenced, case, "node worker-1 is not Ready, and nobody says that it is off")
+    assert is_green(gates.node_is_alive_or_fenced, replace(case, fence="node_fenced"))
+
+
+@proves_red(gates.nothing_is_taken_away)
+def test_refuses_to_recover_what_a_vtgate_still_routes_to_or_what_may_be_the_last_acker() -> None:
+    assert is_red(gates.nothing_is_taken_away, a_case(), "vtgate-0, vtgate-1 still routes to it")
+    silent = a_tablet(SIBLING, mysqld=a_replica_mysqld(SIBLING, io_running=False))
+    case = a_lost_case(mysqld_may_run=True)
+    tablets = tuple(silent if t.alias == SIBLING else t for t in case.shard.tablets)
+    case = replace(case, shard=replace(case.shard, tablets=tablets))
+    assert is_red(gates.nothing_is_taken_away, case, "writes would hang")
+    assert is_green(gates.nothing_is_taken_away, replace(case, mysqld_may_run=False))
+
+
+@proves_red(gates.mysqld_may_start_again)
+def test_refuses_another_mysqld_image_where_nobody_knows_what_runs() -> None:
+    owner = an_owner(images=(("vttablet", "vitess/lite:v24.0.2"), ("mysqld", "mysql:9.7.4")))
+    assert is_red(gates.mysqld_may_start_again, a_lost_case(owner=owner), "is not known")
+    assert is_red(gates.mysqld_may_start_again, a_lost_case(owner=None), "was not found")
+    same = an_owner(images=a_pod(REPLICA).images)
+    assert is_green(gates.mysqld_may_start_again, a_lost_case(owner=same))
 
 
 # -- order

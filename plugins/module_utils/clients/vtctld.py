@@ -175,6 +175,7 @@ class Vtctld:
     def __init__(self, transport: Transport, timeout_s: float = 15.0) -> None:
         self._transport = transport
         self.timeout_s = timeout_s
+        self.status_timeout_s = STATUS_TIMEOUT_S
 
     def run(self, *arguments: str, timeout_s: float | None = None) -> str:
         """Raises Refused (its own words), Unreachable, OutcomeUnknown."""
@@ -199,7 +200,7 @@ class Vtctld:
         """
         asked = {"status": statuses, "durability": durability, "work": work, "canary": canary}
         what = "+".join(word for word, wanted in asked.items() if wanted) or "topology"
-        limits = f"{STATUS_TIMEOUT_S:g}s", f"{CANARY_TIMEOUT_S:g}s"
+        limits = f"{self.status_timeout_s:g}s", f"{CANARY_TIMEOUT_S:g}s"
         arguments = [keyspace, shard, what, limits[0], MIGRATIONS, SWITCHES, CANARY, limits[1]]
         blocks = parse_blocks(self._transport.script(SHARD_SCRIPT, arguments, self.timeout_s + SLACK_S))
         records = parse_shard_records(blocks, durability)
@@ -239,6 +240,10 @@ class Vtctld:
     def change_type(self, alias: Alias, kind: TabletType) -> None:
         """ChangeTabletType. Not idempotent in Vitess: read the type first."""
         self.run("ChangeTabletType", str(alias), str(kind).lower())
+
+    def start_replication(self, alias: Alias) -> None:
+        """StartReplication: its vttablet starts both threads, semi-sync as the durability policy says. Repeating it is no error."""
+        self.run("StartReplication", str(alias))
 
     def planned_reparent(
         self, keyspace: str, shard: str, new: Alias, expected: Alias, wait_replicas_s: float, timeout_s: float

@@ -32,6 +32,7 @@ class VttabletVars:
     in_use: tuple[tuple[str, int | None], ...]
     build_version: str = ""
     backup_running: bool = False
+    restored: int = 0  # bytes that a restore has read and written so far
 
     def busy(self, pools: tuple[str, ...]) -> dict[str, int | None]:
         """The pools that are not known to be empty."""
@@ -73,6 +74,8 @@ def parse_vars(page: dict[str, Any]) -> VttabletVars:
         build_version=str(page.get("BuildVersion") or ""),
         # By mode; an online backup (xtrabackup) leaves the tablet's type as it is (go/vt/vttablet/tabletmanager/rpc_backup.go).
         backup_running=any(int(count) for count in (page.get("BackupIsRunning") or {}).values()),
+        # By component, implementation and operation (go/vt/mysqlctl/backupstats).
+        restored=sum(int(count) for count in (page.get("RestoreBytes") or {}).values()),
     )
 
 

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -86,7 +87,14 @@ def run(session: Session) -> dict[str, Any]:
                 session.state = "it is DRAINED and vitess-operator replaces its Pod"
             else:
                 with session.phases.phase("evict"):
-                    _evict(session, pod)
+                    evict(
+                        session,
+                        pod,
+                        still_allowed=lambda: _require_or_put_back(session, session.fresh_case()),
+                        give_up=lambda: session.put_back(
+                            session.drained_by_us[session.alias], "its Pod could not be evicted"
+                        ),
+                    )
                 session.state = "it is DRAINED and its Pod was evicted"
         old_uid = entry.pod_uid or (pod.uid if pod else "")
         namespace = entry.pod_namespace or (pod.namespace if pod else session.cluster.scope.namespace)
@@ -147,8 +155,17 @@ def _stop_slowly(session: Session) -> None:
         raise session.failure(problem, gate="slow_shutdown", state=state)
 
 
-def _evict(session: Session, pod: Pod) -> None:
-    """Evict that very Pod. Too many requests is a bounded wait, more than one budget is permanent; never a plain delete (design rule 4)."""
+def evict(
+    session: Session,
+    pod: Pod,
+    still_allowed: Callable[[], None],
+    give_up: Callable[[], str],
+    node_is_off: bool = False,
+) -> None:
+    """Evict that very Pod. Too many requests is a bounded wait, more than one budget is permanent; never a plain delete (design rule 4).
+
+    still_allowed: raises where the gates turned red since the first try. give_up: says in what state it leaves the tablet.
+    """
     claim = session.held
     kube = session.cluster.kube
     tried = False
@@ -159,14 +176,14 @@ def _evict(session: Session, pod: Pod) -> None:
             if _gone(session, pod):
                 return Look(True)
             # The wait made the gates' evidence void: a sibling may be lost by now (design rule 2).
-            _require_or_put_back(session, session.fresh_case())
+            still_allowed()
         tried = True
         claim.renew()
         try:
             marked = kube.annotate_pod(
                 pod.namespace, pod.name, pod.uid, {labels.ROLL: claim.roll, labels.TRANSITION: str(claim.transitions)}
             )
-            kube.evict(pod.namespace, pod.name, pod.uid, str(marked["metadata"]["resourceVersion"]))
+            kube.evict(pod.namespace, pod.name, pod.uid, str(marked["metadata"]["resourceVersion"]), node_is_off)
         except OutcomeUnknown:
             return Look(True) if _gone(session, pod) else Look(missing="the eviction's answer was lost")
         except Refused as error:
@@ -182,7 +199,7 @@ def _evict(session: Session, pod: Pod) -> None:
     except ClaimLost:
         raise
     except (WaitTimeout, EdgeError) as error:
-        state = session.put_back(session.drained_by_us[session.alias], "its Pod could not be evicted")
+        state = give_up()
         forbidden = isinstance(error, Refused) and error.status in (401, 403)
         raise session.failure(
             explain(error) if isinstance(error, EdgeError) else str(error),

@@ -18,6 +18,7 @@ from ..cluster import in_parallel, views_of
 from ..errors import EdgeError
 from ..fleet import SERVING_TYPES, Shard, Tablet, TabletType, Vtgate, away_reasons, not_routed_reasons
 from ..gtid import GtidSet
+from ..options import aliases
 from ..session import Session, describe
 from ..waiting import Look
 
@@ -35,6 +36,7 @@ def argument_spec() -> dict[str, Any]:
         "soak": {"type": "float", "default": 0.0},
         "release": {"type": "bool", "default": False},
         "canary_tries": {"type": "int", "default": 60},
+        "accept_errant": {"type": "list", "elements": "str", "default": []},
     }
 
 
@@ -79,6 +81,8 @@ def run(session: Session) -> dict[str, Any]:
                 pod_name=pod.name if pod else "",
                 pod_uid=pod.uid if pod else "",
             )
+        if session.alias in aliases(session.params["accept_errant"]):
+            entry = replace(entry, accepted=(*entry.accepted, f"vtgate_readmit: accept_errant: {session.alias}"))
         claim.intend(session.alias, entry, "readmit")
         session.state = f"it is {tablet.type}, its Pod is {pod.name if pod else 'not there'}"
         early: dict[str, Any] = {}
@@ -172,7 +176,7 @@ def catch_up_problem(session: Session, shard: Shard, tablet: Tablet, original: T
             )
         return f"{lost} transactions that it had at leave are missing"
     verdict = gates.no_errant_gtid(session.case(shard, None))
-    if verdict.ok is False:
+    if verdict.ok is False and session.alias not in aliases(session.params["accept_errant"]):
         raise session.failure(
             verdict.reason, gate=verdict.gate, next_command="do not readmit it: restore it from a backup"
         )

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import StepFailure
-from ansible_collections.vtops.vitess.plugins.module_utils.gates import Gate
+from ansible_collections.vtops.vitess.plugins.module_utils.gates import RECOVER, Gate
 from ansible_collections.vtops.vitess.tests.unit.factories import EXECUTED, PRIMARY, REPLICA, SIBLING, uuid_of
-from ansible_collections.vtops.vitess.tests.unit.fakes import World
+from ansible_collections.vtops.vitess.tests.unit.fakes import NAMESPACE, World
 
 
 @dataclass(frozen=True)
@@ -247,6 +247,10 @@ DRAIN_FAULTS = (
 )
 
 
+def _routed(world: World) -> None:
+    world.vtgates[0].instead[REPLICA] = [("REPLICA", "SERVING", world.tablet(REPLICA).hostname)]
+
+
 def _put_back_by_hand(world: World) -> None:
     world.tablet(REPLICA).type = "REPLICA"
 
@@ -275,6 +279,41 @@ REPLACE_FAULTS = (
         _tablet(REPLICA, gtid=f"{EXECUTED},{uuid_of(REPLICA)}:1"),
     ),
     Fault("drained_by_this_roll", "somebody put it back", "run tablet_drain first", _put_back_by_hand),
+)
+
+
+def with_a_dead_mysqld() -> World:
+    """mysqld of REPLICA is dead under a living vttablet until its Pod is evicted, and its owner would make the same Pod again."""
+    world = World()
+    tablet = world.tablet(REPLICA)
+    tablet.mysqld_error = "errno 2002: no socket"
+    pod = world.pods[tablet.pod]
+    pod["status"]["conditions"][0]["status"] = "False"
+    for vtgate in world.vtgates:
+        vtgate.instead[REPLICA] = [("REPLICA", "NOT_SERVING", tablet.hostname)]
+    images = {c["name"]: c["image"] for c in pod["spec"]["containers"] if "image" in c}
+    for container in world.stateful_sets["commerce-x-80"]["spec"]["template"]["spec"]["containers"]:
+        container["image"] = images.get(container["name"], container.get("image", ""))
+    eviction = f"POST /api/v1/namespaces/{NAMESPACE}/pods/{tablet.pod}/eviction"
+    world.before(eviction, lambda: setattr(tablet, "mysqld_error", ""))
+    return world
+
+
+# Each is of a REPLICA that is away by itself: its mysqld is dead under a living vttablet.
+RECOVER_FAULTS = (
+    *(fault for fault in ANY_ACT if fault.gate in {gate.__name__ for gate in RECOVER}),
+    *(fault for fault in OWNER if fault.gate != "spec_is_as_planned"),
+    *RIGHTS,
+    *PAUSE,
+    Fault(
+        "primary_is_another",
+        "its record says that it is one too",
+        "is of type PRIMARY too",
+        _tablet(REPLICA, type="PRIMARY"),
+        first="shard_has_healthy_primary",
+    ),
+    Fault("nothing_is_taken_away", "a vtgate routes to it", "still routes to it", _routed),
+    Fault("mysqld_may_start_again", "another image", "is not known", _image("vitess/lite:v23.0.4")),
 )
 
 

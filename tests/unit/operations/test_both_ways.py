@@ -27,6 +27,7 @@ from ansible_collections.vtops.vitess.tests.unit.operations.faults import (
     REPARENT_FAULTS,
     REPLACE_FAULTS,
     Fault,
+    with_a_dead_mysqld,
 )
 
 PACKAGE = "ansible_collections.vtops.vitess.plugins"
@@ -106,6 +107,8 @@ HAPPY: dict[str, tuple[Callable[[], World], dict[str, Any]]] = {
     "shard_claim": (World, args_of()),
     "roll_plan": (World, FLEET),
     "fleet_info": (World, LOGIN),
+    "tablet_diagnose": (World, LOGIN),
+    "tablet_recover": (with_a_dead_mysqld, args_of(process_wait=0.0)),
     "roll_report": (replaced, LOGIN),
     "tablet_spec": (
         World,
