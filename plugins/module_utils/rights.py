@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Json = dict[str, Any]
-GROUPS = {"leases": "coordination.k8s.io", "statefulsets": "apps"}  # what is not here is in the core group
+GROUPS = {"leases": "coordination.k8s.io", "statefulsets": "apps", "deployments": "apps"}  # what is not here is in the core group
 
 
 @dataclass(frozen=True, order=True)
@@ -54,6 +54,8 @@ _OF_TABLETS = {
     "statefulsets": ("get",),
 }
 _OF_SPECS = {"statefulsets": ("get", "patch")}
+_OF_COMPONENTS = {"pods": ("list",), "pods/proxy": ("get",), "deployments": ("get", "list", "patch")}
+_OF_CORDONS = {"nodes": ("list", "get", "patch")}
 _OF_VTGATES = {"pods": ("list",), "pods/portforward": ("get", "create"), "pods/proxy": ("get",)}
 _OF_NODES = {"nodes": ("list",), "persistentvolumes": ("get",)}
 _WRITES = ("create", "update", "patch")
@@ -92,6 +94,19 @@ def of_spec(namespace: str, tablet_namespaces: Iterable[str]) -> tuple[Right, ..
     for place in tablet_namespaces:
         found.update(_in(place, _OF_SPECS))
     return tuple(sorted(found))
+
+
+def of_components(namespace: str, places: Iterable[str]) -> tuple[Right, ...]:
+    """What it takes to change the Deployments of vtctld, vtgate or vtorc in these namespaces, and to watch them roll."""
+    found = set(_in(namespace, _OF_CLAIMS))
+    for place in places:
+        found.update(_in(place, _OF_COMPONENTS))
+    return tuple(sorted(found))
+
+
+def of_cordons() -> tuple[Right, ...]:
+    """What it takes to cordon nodes."""
+    return tuple(sorted(_in("", _OF_CORDONS)))
 
 
 @dataclass(frozen=True)

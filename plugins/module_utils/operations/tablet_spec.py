@@ -22,6 +22,7 @@ from ..cluster import Cluster, explain, parse_stateful_set, stateful_set_path
 from ..errors import EdgeError, OutcomeUnknown, Refused, StepFailure
 from ..executor import Process
 from ..fleet import Pod
+from ..owner_spec import Stop, can_i, recorded_on, send, to_put_back
 from ..owners import Owner, Recorded
 from ..session import UNCHANGED, fence
 from ..timestamps import timestamp
@@ -101,14 +102,6 @@ class Target:
     def pods(self) -> tuple[Pod, ...]:
         """Of its tablets, in their order."""
         return tuple(m.pod for m in self.members if m.pod is not None)
-
-
-class Stop(Exception):
-    """Why an owner cannot be given its spec: the gate, and the reason."""
-
-    def __init__(self, gate: str, reason: str, next_command: str = "") -> None:
-        super().__init__(reason)
-        self.gate, self.next_command = gate, next_command
 
 
 def run(params: dict[str, Any], cluster: Cluster, clock: Clock, report: Report, executor: Process) -> dict[str, Any]:
@@ -229,25 +222,16 @@ class _Run:
             raise Stop("owner_is_supported", owner.refusal)
         target = Target(key, members, owner, item, item["spec"]["template"])
         try:
-            recorded = Recorded.from_text((item["metadata"].get("annotations") or {}).get(labels.PREVIOUS, ""))
-            target = replace(target, recorded=recorded)
-            wanted = self._recorded(target) if self.back else template.applied(target.template, self.change)
+            target = replace(target, recorded=recorded_on(item))
+            name = f"StatefulSet {owner.name}"
+            wanted = (
+                to_put_back(target.recorded, target.template, name)
+                if self.back
+                else template.applied(target.template, self.change)
+            )
         except ValueError as error:
             raise Stop("spec_is_editable", f"StatefulSet {owner.name} {error}") from error
         return replace(target, wanted=wanted)
-
-    @staticmethod
-    def _recorded(target: Target) -> Json:
-        """The template to put back; the present one where that was done already."""
-        recorded = target.recorded
-        if recorded is None:
-            raise Stop("spec_is_recorded", f"StatefulSet {target.owner.name} has no earlier spec on record")
-        if recorded.fingerprint != template.fingerprint(target.template):
-            raise Stop(
-                "spec_is_recorded",
-                f"StatefulSet {target.owner.name} was changed by somebody else since: what is on record ({recorded.at}) would undo that too",
-            )
-        return target.template if recorded.template is None else recorded.template
 
     def _proved(self, target: Target, room: place.Room) -> Target:
         """Whether it may be written: images, the dry run's answer, and a place for every Pod. Raises Stop."""
@@ -296,18 +280,9 @@ class _Run:
 
     def _send(self, target: Target, dry_run: bool, written: Json | None = None) -> Json:
         """The PATCH of what was read. Raises Stop where it is not admitted, Refused (409) where it was changed since."""
-        meta: Json = {"resourceVersion": target.item["metadata"]["resourceVersion"]}
-        if written is not None:
-            meta["annotations"] = {labels.PREVIOUS: self._to_record(target, written).as_text()}
-        spec = {"template": template.merge_patch(target.template, target.wanted)}
-        try:
-            return self.cluster.kube.merge(target.path, {"metadata": meta, "spec": spec}, dry_run)
-        except Refused as error:
-            if error.status in (401, 403) and "admission" not in str(error):
-                raise Stop(gates.rights_are_granted.__name__, explain(error), self._can_i(target.key[0])) from error
-            if error.status in (400, 403, 422):
-                raise Stop("admission", f"StatefulSet {target.owner.name} is not admitted: {error}") from error
-            raise
+        record = None if written is None else self._to_record(target, written)
+        name = f"StatefulSet {target.owner.name}"
+        return send(self.cluster.kube, target.path, target.item, target.wanted, name, dry_run, record)
 
     def _to_record(self, target: Target, written: Json) -> Recorded:
         """What is there now; a spec that no Pod got Ready with is not worth going back to, so the one before it stays on record."""
@@ -432,14 +407,10 @@ class _Run:
             raise self._failure(
                 gates.rights_are_granted.__name__,
                 f"Kubernetes does not let us {missing}: grant what docs/rbac.yaml lists for tablet_spec",
-                next_command=self._can_i(granted.missing[0].namespace),
+                next_command=can_i(granted.missing[0].namespace),
             )
         if granted.note:
             self._note(granted.note)
-
-    @staticmethod
-    def _can_i(namespace: str) -> str:
-        return f"kubectl -n {namespace} auth can-i --list"
 
     def _broken_off(self, error: Exception, written: list[Target], todo: list[Target]) -> StepFailure:
         state = UNCHANGED
