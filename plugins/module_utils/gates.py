@@ -52,7 +52,8 @@ class Case:
     rights: what Kubernetes said of the writes to come. paused: why an operator paused all rolls. held: whether this roll stops
     before it reparents. overrides: gates that an operator passes for this roll, with the reasons. goals: what each owner's tablets
     must be, by Pod.owner; of an owner that is not in it, what this tablet must be. vttablet: the version that the tablet's own says
-    it is, empty where it was not asked. mysql_series: the one that the operator says the wanted spec brings.
+    it is, empty where it was not asked. mysql_series: the one that the operator says the wanted spec brings. avoid_nodes: nodes
+    that are being emptied, where no new primary may be.
     """
 
     shard: Shard
@@ -77,6 +78,7 @@ class Case:
     goals: Mapping[tuple[str, str, str], Wanted] = field(default_factory=dict)
     vttablet: str = ""
     mysql_series: Series | None = None
+    avoid_nodes: frozenset[str] = frozenset()
 
     def is_as_wanted(self, tablet: Tablet) -> bool:
         """Whether a tablet of the shard is what its own owner's tablets must be; one without a Pod is not."""
@@ -527,6 +529,8 @@ def candidate_problems(case: Case, candidate: Tablet) -> list[str]:
     if errant := errant_problem(candidate, case.primary):
         problems.append(errant)
     problems.extend(away_reasons(case.shard, candidate))
+    if candidate.pod is not None and candidate.pod.node in case.avoid_nodes:
+        problems.append(f"its node {candidate.pod.node} is being emptied")
     blind = [v.name for v in case.shard.live_vtgates if v.should_see(case.tablet) and not v.should_see(candidate)]
     if blind:
         problems.append(f"{', '.join(blind)} would not see it (cells, keyspaces or tablets to watch)")
