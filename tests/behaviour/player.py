@@ -14,7 +14,11 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.vtops.vitess.plugins.module_utils import operation
 from ansible_collections.vtops.vitess.plugins.module_utils.executor import Process
 from ansible_collections.vtops.vitess.plugins.module_utils.operations import (
+    component_spec,
     fleet_info,
+    node_cordon,
+    node_plan,
+    node_wait,
     pod_replace,
     roll_plan,
     shard_claim,
@@ -34,6 +38,10 @@ SPECS = {
     "roll_plan": roll_plan,
     "fleet_info": fleet_info,
     "tablet_spec": tablet_spec,
+    "component_spec": component_spec,
+    "node_cordon": node_cordon,
+    "node_plan": node_plan,
+    "node_wait": node_wait,
 }
 STEPS = ("shard_claim", "shard_reparent", "tablet_drain", "pod_replace", "vtgate_readmit")
 Result = dict[str, Any]

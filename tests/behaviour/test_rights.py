@@ -19,11 +19,13 @@ RBAC = Path(__file__).parents[2] / "docs/rbac.yaml"
 
 
 ONLY_FOR_SPECS: Grant = ("patch", "statefulsets", True)
+ONLY_FOR_COMPONENTS: set[Grant] = {(verb, "deployments", True) for verb in ("get", "list", "patch")}
+ONLY_FOR_CORDONS: set[Grant] = {(verb, "nodes", False) for verb in ("get", "patch")}
 
 
 def documented() -> set[Grant]:
     """What docs/rbac.yaml grants for a roll."""
-    return everything_documented() - {ONLY_FOR_SPECS}
+    return everything_documented() - {ONLY_FOR_SPECS} - ONLY_FOR_COMPONENTS - ONLY_FOR_CORDONS
 
 
 def everything_documented() -> set[Grant]:

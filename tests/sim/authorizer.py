@@ -10,7 +10,7 @@ from .kubernetes import Rejected
 from .layout import NAMESPACE
 from .store import Json
 
-GROUPS = {"leases": "coordination.k8s.io", "statefulsets": "apps", "poddisruptionbudgets": "policy"}
+GROUPS = {"leases": "coordination.k8s.io", "statefulsets": "apps", "deployments": "apps", "poddisruptionbudgets": "policy"}
 VERBS = ("get", "list", "create", "update", "patch", "delete")
 RESOURCES = (
     "pods",
@@ -22,6 +22,7 @@ RESOURCES = (
     "configmaps",
     "persistentvolumeclaims",
     "statefulsets",
+    "deployments",
     "poddisruptionbudgets",
     "nodes",
     "persistentvolumes",

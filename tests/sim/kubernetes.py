@@ -114,12 +114,13 @@ class Kubernetes:
             name = f"{self.layout.keyspace}-{safe_shard(shard.name)}"
             labels = {COMPONENT: "vttablet", "planetscale.com/shard": safe_shard(shard.name)}
             owner = self._stateful_set(name, shard.name, len(shard.tablets), labels)
-            old = self._revision(name, owner["spec"]["template"])
+            old = self.revision(name, owner["spec"]["template"])
             for index, plan in enumerate(shard.tablets):
                 pod = f"{name}-{index}"
                 tablet = self.fleet.add(shard.name, plan, pod)
-                self._volume(pod, nodes[(index + number) % len(nodes)], labels)
-                self._running(tablet, owner, old)
+                node = nodes[(index + number) % len(nodes)]
+                self._volume(pod, nodes if self.layout.movable else (node,), labels)
+                self._running(tablet, owner, old, node)
             owner["spec"]["template"] = self._template(self.layout.new, self.layout.new_mysql, labels)
             self._observe(owner)
             self.store.put(
@@ -140,6 +141,7 @@ class Kubernetes:
             "spec": {"taints": taints} if name == "control-plane" else {},
             "status": {
                 "conditions": [{"type": "Ready", "status": "True"}],
+                "nodeInfo": {"bootID": f"boot-0-of-{name}"},
                 "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"},
             },
         }
@@ -169,7 +171,7 @@ class Kubernetes:
         )
 
     @staticmethod
-    def _revision(name: str, template: Json) -> str:
+    def revision(name: str, template: Json) -> str:
         return f"{name}-{hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]}"
 
     def admit(self, owner: Json, before: Json) -> None:
@@ -202,7 +204,7 @@ class Kubernetes:
 
     def _observe(self, owner: Json) -> None:
         meta = owner["metadata"]
-        update = self._revision(meta["name"], owner["spec"]["template"])
+        update = self.revision(meta["name"], owner["spec"]["template"])
         owner["status"].update(
             observedGeneration=meta["generation"],
             replicas=owner["spec"]["replicas"],
@@ -211,9 +213,9 @@ class Kubernetes:
         )
         self.store.put("statefulsets", owner)
 
-    def _volume(self, pod: str, node: str, labels: Json) -> None:
+    def _volume(self, pod: str, nodes: tuple[str, ...], labels: Json) -> None:
         name = f"data-{pod}"
-        where = [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]
+        where = [{"key": "kubernetes.io/hostname", "operator": "In", "values": list(nodes)}]
         self.store.put(
             "persistentvolumes",
             {
@@ -244,7 +246,7 @@ class Kubernetes:
                 },
                 "spec": {
                     "nodeName": self.layout.nodes[0],
-                    "containers": [{"name": component, "image": f"vitess/lite:{port}"}],
+                    "containers": [{"name": component, "image": f"vitess/lite:v{self.layout.old}"}],
                 },
                 "status": {
                     "phase": "Running",
@@ -258,9 +260,9 @@ class Kubernetes:
         self._addresses += 1
         return f"10.{244 + self._addresses // 62500}.{self._addresses // 250 % 250}.{self._addresses % 250 + 2}"
 
-    def _running(self, tablet: Tablet, owner: Json, revision: str) -> None:
+    def _running(self, tablet: Tablet, owner: Json, revision: str, node: str) -> None:
         pod = self._new_pod(tablet, owner, revision, stamp(self.timeline.now - 7200))
-        pod["spec"]["nodeName"] = self._fitting(pod, at_rest=True)[0]
+        pod["spec"]["nodeName"] = node
         address = self._address()
         pod["status"] = {
             "phase": "Running",
@@ -308,8 +310,8 @@ class Kubernetes:
         """Whose Pod it is."""
         return self.fleet.by_pod.get(pod)
 
-    def _fitting(self, pod: Json, at_rest: bool = False) -> list[str]:
-        """Nodes that would take it: schedulable, Ready, without a taint, where its volume is, and (but for a fleet at rest) with room."""
+    def _fitting(self, pod: Json) -> list[str]:
+        """Nodes that would take it: schedulable, Ready, without a taint, where its volume is, and with room."""
         claim = pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"]
         terms = self.store.of("persistentvolumes")[claim]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"]
         near = [self.store.of("nodes").get(name) for name in terms[0]["matchExpressions"][0]["values"]]
@@ -320,7 +322,7 @@ class Kubernetes:
             and not node["spec"].get("unschedulable")
             and not node["spec"].get("taints")
             and node["status"]["conditions"][0]["status"] == "True"
-            and (at_rest or self._has_room(node, pod))
+            and self._has_room(node, pod)
         ]
 
     def _has_room(self, node: Json, pod: Json) -> bool:
@@ -440,6 +442,37 @@ class Kubernetes:
         self.fleet.stop_mysqld(tablet)
         self.fleet.stop_vttablet(tablet, cleanly=False)
         self._gone(tablet, pod)
+
+    def reboot(self, name: str, down_s: float = 20.0) -> None:
+        """A node goes down and comes back in another boot, with the same Pods, which have other addresses then."""
+        node = self.store.of("nodes")[name]
+        self._node_ready(node, False)
+        mine = [pod for pod in self.store.of("pods").values() if pod["spec"].get("nodeName") == name]
+        for pod in mine:
+            tablet = self.tablet_of(pod["metadata"]["name"])
+            if tablet is not None:
+                self.fleet.acted(f"Reboot {pod['metadata']['name']}", tablet.alias)
+                self.fleet.stop_mysqld(tablet)
+                self.fleet.stop_vttablet(tablet, cleanly=False)
+            self._ready(pod, False)
+
+        def back() -> None:
+            node["status"]["nodeInfo"]["bootID"] = f"boot-{self.store.version}-of-{name}"
+            self._node_ready(node, True)
+            for pod in mine:
+                pod["status"]["podIP"] = ""
+                tablet = self.tablet_of(pod["metadata"]["name"])
+                if tablet is not None:
+                    self.timeline.after(self.timings.start_s, lambda t=tablet, p=pod: self._start(t, p))  # type: ignore[misc]
+                else:
+                    pod["status"]["podIP"] = self._address()
+                    self._ready(pod, True)
+
+        self.timeline.after(down_s, back)
+
+    def _node_ready(self, node: Json, ready: bool) -> None:
+        node["status"]["conditions"][0]["status"] = "True" if ready else "Unknown"
+        self.store.put("nodes", node)
 
     def _forget(self, name: str, pod: Json) -> None:
         if self.pod(name) is pod:

@@ -103,13 +103,13 @@ class Referee:
     def judge(self, act: str, alias: str) -> None:
         """An act that takes something away, right before it takes effect."""
         tablet = self.fleet.tablets[alias]
-        takes = act.startswith(("Evict", "Delete", "PlannedReparentShard")) or act.endswith(" drained")
+        takes = act.startswith(("Evict", "Delete", "Reboot", "PlannedReparentShard")) or act.endswith(" drained")
         if not takes:
             return
         for other in self.fleet.of(tablet.shard):
             if other is not tablet and other.alias not in self.accepted and (reasons := self.reasons(other)):
                 self.violations.append(f"{act} while {other.alias} is away: {', '.join(reasons)}")
-        if act.startswith(("Evict", "Delete")) and tablet.type == "PRIMARY":
+        if act.startswith(("Evict", "Delete", "Reboot")) and tablet.type == "PRIMARY":
             self.violations.append(f"{act}: it is the PRIMARY")
 
     def summary(self) -> dict[str, object]:

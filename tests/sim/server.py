@@ -162,6 +162,7 @@ class Server:
         site = web.TCPSite(self._runner, self.host, port)
         await site.start()
         self.port = self._runner.addresses[0][1]
+        self.simulation.on_vtgate.append(self.listen_now)
         for vtgate in self.simulation.vtgates.values():
             await self.mysql.listen(vtgate, self.host)
 
@@ -435,6 +436,9 @@ class Server:
             if what == "sleep" and request.method == "POST":
                 self.simulation.pass_(float(request.query["seconds"]))
                 return web.json_response(self.simulation.timeline.now)
+            if what == "reboot" and request.method == "POST":
+                self.simulation.kubernetes.reboot(request.query["node"], float(request.query["seconds"]))
+                return web.json_response({})
             if what == "counted":
                 return web.json_response(self.wire.counted())
             if what == "report":

@@ -307,7 +307,7 @@ class _Run:
         """The tablets that count: of a vtgate those that it watches, so that a cell may come before the next one."""
         if self.component != "vtgate":
             return list(fleet)
-        views = self._views({pod.name for mine in pods.values() for pod, _item in mine})
+        views = self._views({pod.name for mine in pods.values() for pod, _item in mine if pod.ready})
         return [member for member in fleet if any(view.should_see(member.tablet) for view in views)]
 
     def _views(self, names: set[str]) -> tuple[Vtgate, ...]:
@@ -386,7 +386,8 @@ class _Run:
 
     def _routed(self, target: Target) -> frozenset[Alias]:
         """The tablets that all of its vtgates route to now: what the new ones must do too. Raises Stop where that lacks a primary."""
-        views = self._views({pod.name for pod, _item in self._pods(target)})
+        # One that is not Ready serves nobody: the rollout that is put back left it.
+        views = self._views({pod.name for pod, _item in self._pods(target) if pod.ready})
         tablets = self._serving()
         lost = {tablet.alias: reasons for tablet in tablets if (reasons := _unrouted(tablet, views))}
         for tablet in tablets:
