@@ -93,7 +93,8 @@ class Player:
         """One tablet as the role tablet_replace takes it: its steps, and the claim's release where one of them fails."""
         rolled = into or Rolled()
         mine = rolled.results.setdefault(alias, {})
-        look = self.execute("fleet_info", tablets=[alias])
+        since = {key: value for key, value in given.items() if key == "wanted_since"}
+        look = self.execute("fleet_info", tablets=[alias], **since)
         if look.get("failed"):
             rolled.failure = look
             return rolled
