@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from .. import gates, labels, place, template
+from .. import gates, labels, place, template, versions
 from ..arguments import cluster_spec
 from ..claim import Claim, ClaimHeld, ClaimLost, Claims, Holder
 from ..clients.kubernetes import Json
@@ -49,6 +49,7 @@ def argument_spec() -> dict[str, Any]:
         "state": {"type": "str", "choices": ["present", "previous"], "default": "present"},
         "vttablet_image": {"type": "str"},
         "mysqld_image": {"type": "str"},
+        "mysql_series": {"type": "str"},
         "images_together": {"type": "bool", "default": False},
         "resources": {"type": "dict", "options": dict.fromkeys(template.CONTAINERS, of_container)},
         "node_selector": {"type": "dict"},
@@ -137,6 +138,7 @@ class _Run:
         todo = [target for target in looked if target.differs]
         if todo:
             self._require_rights(todo)
+            self._require_mysql_step(todo)
             room = place.Room(self.cluster.nodes(), self._requested_on)
             proved = self._each(todo, lambda target: self._proved(target, room))
             after = {target.key: target for target in proved}
@@ -244,6 +246,30 @@ class _Run:
             away = ", ".join(str(member.alias) for member in target.members if member.in_flight)
             self._note(f"{away} is in flight: it comes back with this spec")
         return replace(target, wanted=admitted)
+
+    def _require_mysql_step(self, todo: list[Target]) -> None:
+        """What is announced is what the image's tag says, and a step that MySQL documents from what each mysqld reports.
+
+        Before the spec is written: a Pod that goes for any reason would come back with it. Raises StepFailure.
+        """
+        text, image = self.params["mysql_series"], self.params["mysqld_image"]
+        if not text:
+            return
+        announced = versions.Series.parse(text)
+        tagged = versions.of_image(image) if image else None
+        if tagged is not None and tagged.series != announced:
+            reason = f"mysql_series is {announced}, but the tag of {image} says {tagged.series}"
+            raise self._failure(gates.mysql_step_is_allowed.__name__, reason)
+        problems = []
+        for keyspace, shard in sorted({shard for target in todo for shard in target.shards}):
+            read = self.cluster.read_shard(keyspace, shard, vtgates=False)
+            verdicts = [
+                gate(gates.Case(shard=read, alias=tablet.alias, now=0.0, mysql_series=announced))
+                for tablet in read.tablets
+                for gate in (gates.mysql_step_is_allowed, gates.two_mysql_series_at_most)
+            ]
+            problems += [Stop(verdict.gate, verdict.reason) for verdict in gates.red(tuple(verdicts))]
+        self._raise_first(problems)
 
     def _one_image_at_a_time(self, target: Target) -> None:
         if self.params["images_together"] or self.back:
