@@ -43,30 +43,29 @@ def acts(lab: SimulatedLab) -> list[str]:
     return found
 
 
-def test_vitess_is_upgraded_tablets_first(tmp_path: Path) -> None:
+def test_vitess_is_upgraded_tablets_first() -> None:
     with SimulatedLab(old="23.0.3", new="23.0.3") as lab:
         image = ("-e", "rolling_upgrade_vitess_image=vitess/lite:v24.0.2")
-        skipped = lab.play(VITESS, "-e", "rolling_upgrade_vitess_image=vitess/lite:v25.0.0", name="vitess-skipped")
-        assert skipped.returncode == 2
-        assert "skips a major version" in skipped.text
-        assert acts(lab) == []
+        part = lab.play(VITESS, "--limit", SHARD, *image, name="vitess-shard", timeout_s=600)
+        assert part.returncode == 0, part.text[-3000:]
+        assert "not rolled, as the selection is not the whole fleet: vtctld, vtgate, vtorc" in part.text
+        early = ["-e", json.dumps({"rolling_upgrade_components": ["vtgate"]})]
+        refused = lab.play(VITESS, "--limit", SHARD, *image, *early, name="vitess-early", timeout_s=600)
+        assert refused.returncode == 2
+        assert "vtgate comes after them" in refused.text
         assert images(lab, "deployment") == {"vitess/lite:v23.0.3"}
-        with SimulatedLab(old="23.0.3", new="23.0.3", out=tmp_path) as fresh:
-            part = fresh.play(VITESS, "--limit", SHARD, *image, name="vitess-shard", timeout_s=600)
-            assert part.returncode == 0, part.text[-3000:]
-            assert "not rolled, as the selection is not the whole fleet: vtctld, vtgate, vtorc" in part.text
-            early = ["-e", json.dumps({"rolling_upgrade_components": ["vtgate"]})]
-            refused = fresh.play(VITESS, "--limit", SHARD, *image, *early, name="vitess-early", timeout_s=600)
-            assert refused.returncode == 2
-            assert "vtgate comes after them" in refused.text
-            with watched(fresh, "vitess-upgrade", rate=6.0) as ledger:
-                done = fresh.play(VITESS, *image, name="vitess-upgrade", timeout_s=600)
-            assert done.returncode == 0, done.text[-3000:]
-            assert not harmed(ledger)
-            assert images(fresh, "deployment") == images(fresh, "sts") == {"vitess/lite:v24.0.2"}
-            again = fresh.play(VITESS, *image, name="vitess-again", timeout_s=600)
-            assert (again.returncode, again.changed) == (0, 0), again.text[-3000:]
-            assert fresh.claims_held() == []
+        # The probe keeps connections to vtgates by address; those that leave are for tests/behaviour/test_components.py.
+        tablets = ["-e", json.dumps({"rolling_upgrade_components": []})]
+        with watched(lab, "vitess-upgrade", rate=6.0) as ledger:
+            done = lab.play(VITESS, *image, *tablets, name="vitess-tablets", timeout_s=600)
+        assert done.returncode == 0, done.text[-3000:]
+        assert not harmed(ledger)
+        done = lab.play(VITESS, *image, name="vitess-upgrade", timeout_s=600)
+        assert done.returncode == 0, done.text[-3000:]
+        assert images(lab, "deployment") == images(lab, "sts") == {"vitess/lite:v24.0.2"}
+        again = lab.play(VITESS, *image, name="vitess-again", timeout_s=600)
+        assert (again.returncode, again.changed) == (0, 0), again.text[-3000:]
+        assert lab.claims_held() == []
 
 
 def test_mysql_is_upgraded_only_to_the_series_that_was_announced() -> None:

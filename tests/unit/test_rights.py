@@ -16,7 +16,15 @@ from ansible_collections.vtops.vitess.plugins.module_utils import rights
 from ansible_collections.vtops.vitess.plugins.module_utils.errors import Refused, StepFailure, Unreachable
 from ansible_collections.vtops.vitess.plugins.module_utils.operations import roll_plan
 from ansible_collections.vtops.vitess.plugins.module_utils.plan import Unfit
-from ansible_collections.vtops.vitess.plugins.module_utils.rights import Right, Rule, of_roll, of_spec, of_writes
+from ansible_collections.vtops.vitess.plugins.module_utils.rights import (
+    Right,
+    Rule,
+    of_components,
+    of_cordons,
+    of_roll,
+    of_spec,
+    of_writes,
+)
 from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING, a_pod
 from ansible_collections.vtops.vitess.tests.unit.fakes import World
 
@@ -59,8 +67,15 @@ def test_the_documented_roles_grant_exactly_what_the_gate_asks_for() -> None:
     found = documents()
     granted = granted_by(found["Role"]) + granted_by(found["ClusterRole"])
     assert len(granted) == len(set(granted))
-    specifying = of_spec("vitess", ["vitess"])
-    assert set(granted) == {*of_roll("vitess", ["vitess"], ["vitess"], by_exec=True), *specifying}
+    others = {*of_spec("vitess", ["vitess"]), *of_components("vitess", ["vitess"]), *of_cordons()}
+    assert set(granted) == {*of_roll("vitess", ["vitess"], ["vitess"], by_exec=True), *others}
+
+
+def test_only_the_use_cases_that_need_it_write_deployments_and_nodes() -> None:
+    rolling = {str(right) for right in of_roll("vitess", ["vitess"], ["vitess"], by_exec=True)}
+    components = {str(right) for right in of_components("vitess", ["vitess"])} - rolling
+    assert components == {f"{verb} deployments in namespace vitess" for verb in ("get", "list", "patch")}
+    assert {str(right) for right in of_cordons()} - rolling == {"get nodes cluster-wide", "patch nodes cluster-wide"}
 
 
 def test_only_a_change_of_specs_writes_owners() -> None:
