@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 Json = dict[str, Any]
-GROUPS = {"leases": "coordination.k8s.io", "statefulsets": "apps", "deployments": "apps"}  # what is not here is in the core group
+GROUPS = {
+    "leases": "coordination.k8s.io",
+    "statefulsets": "apps",
+    "deployments": "apps",
+}  # what is not here is in the core group
 
 
 @dataclass(frozen=True, order=True)

@@ -183,5 +183,3 @@ def test_the_documented_rights_are_enough(upgraded: Rig) -> None:
     upgraded.simulation.api.authorizer.granted -= {("patch", "deployments", True)}
     reason = refusal(given_image(upgraded, "vtorc"), "rights_are_granted")
     assert "patch deployments in namespace vitess" in reason
-
-

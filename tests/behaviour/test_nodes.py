@@ -114,7 +114,9 @@ def test_a_move_is_no_upgrade(make: Make) -> None:
 
 def test_no_primary_is_moved_to_the_node_that_is_emptied(make: Make) -> None:
     rig = settled(make)
-    nodes = [rig.simulation.store.of("pods")[rig.simulation.tablet(uid).pod]["spec"]["nodeName"] for uid in ("202", "203")]
+    nodes = [
+        rig.simulation.store.of("pods")[rig.simulation.tablet(uid).pod]["spec"]["nodeName"] for uid in ("202", "203")
+    ]
     failure = rig.execute("shard_reparent", 201, avoid_nodes=nodes)["failure"]
     assert failure["gate"] == "candidate_is_fit"
     assert "is being emptied" in failure["reason"]

@@ -33,7 +33,9 @@ class Api:
     What a list holds is live: it must be made text before anything else happens in the fleet.
     """
 
-    def __init__(self, store: Store, kubernetes: Kubernetes, fleet: Fleet, vtgates: dict[str, Vtgate], deployments: Deployments) -> None:
+    def __init__(
+        self, store: Store, kubernetes: Kubernetes, fleet: Fleet, vtgates: dict[str, Vtgate], deployments: Deployments
+    ) -> None:
         self.store, self.kubernetes, self.fleet, self.vtgates = store, kubernetes, fleet, vtgates
         self.deployments = deployments
         self.largest_page = 500

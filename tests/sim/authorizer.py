@@ -10,7 +10,12 @@ from .kubernetes import Rejected
 from .layout import NAMESPACE
 from .store import Json
 
-GROUPS = {"leases": "coordination.k8s.io", "statefulsets": "apps", "deployments": "apps", "poddisruptionbudgets": "policy"}
+GROUPS = {
+    "leases": "coordination.k8s.io",
+    "statefulsets": "apps",
+    "deployments": "apps",
+    "poddisruptionbudgets": "policy",
+}
 VERBS = ("get", "list", "create", "update", "patch", "delete")
 RESOURCES = (
     "pods",

@@ -47,7 +47,12 @@ class Deployments:
         item = self.store.put(
             "deployments",
             {
-                "metadata": {"name": component, "namespace": NAMESPACE, "generation": 1, "annotations": {REVISION: "1"}},
+                "metadata": {
+                    "name": component,
+                    "namespace": NAMESPACE,
+                    "generation": 1,
+                    "annotations": {REVISION: "1"},
+                },
                 "spec": {
                     "replicas": len(pods),
                     "selector": {"matchLabels": labels},

@@ -24,14 +24,28 @@ from ansible_collections.vtops.vitess.tests.kind.harness import TOP, Lab
 # A worker of pytest-xdist has files of its own.
 OUT = TOP / "build/sim" / os.environ.get("PYTEST_XDIST_WORKER", "")
 START_LIMIT_S = 30.0
-RESOURCES = {"node": "nodes", "deployment": "deployments", "pod": "pods", "lease": "leases", "sts": "statefulsets", "statefulset": "statefulsets"}
-GROUPS = {"deployments": "/apis/apps/v1", "pods": "/api/v1", "leases": "/apis/coordination.k8s.io/v1", "statefulsets": "/apis/apps/v1"}
+RESOURCES = {
+    "node": "nodes",
+    "deployment": "deployments",
+    "pod": "pods",
+    "lease": "leases",
+    "sts": "statefulsets",
+    "statefulset": "statefulsets",
+}
+GROUPS = {
+    "deployments": "/apis/apps/v1",
+    "pods": "/api/v1",
+    "leases": "/apis/coordination.k8s.io/v1",
+    "statefulsets": "/apis/apps/v1",
+}
 
 
 class SimulatedLab(Lab):
     """A process of its own (python -m tests.sim) that ends with this one."""
 
-    def __init__(self, speed: float = 20.0, out: Path = OUT, old: str = "23.0.3", new: str = "24.0.2", more: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, speed: float = 20.0, out: Path = OUT, old: str = "23.0.3", new: str = "24.0.2", more: tuple[str, ...] = ()
+    ) -> None:
         super().__init__({}, out)
         self.speed, self.more = speed, more
         self._process: subprocess.Popen[bytes] | None = None

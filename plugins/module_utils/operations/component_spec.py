@@ -18,7 +18,7 @@ from typing import Any
 
 from .. import deployments, gates, labels, template, versions
 from ..arguments import cluster_spec
-from ..claim import Claim, ClaimHeld, ClaimLost, Claims, Holder
+from ..claim import Claim, ClaimHeld, ClaimLost, Claims, Holder, release_all, tick_all
 from ..clients.kubernetes import Json
 from ..cluster import Cluster, explain, in_parallel, parse_pod, views_of
 from ..errors import EdgeError, OutcomeUnknown, Refused, StepFailure
@@ -347,31 +347,21 @@ class _Run:
         """In check mode: a keyspace in which a reparent is pending."""
         for name in self._leases():
             lease = self.claims.read(name)
-            if lease is not None and lease.identity not in ("", self.claims.holder.identity):
-                if lease.holder is None or not lease.holder.is_gone:
-                    raise Stop("claim", f"a reparent is pending: {name} is held by {lease.identity}")
+            others = lease is not None and lease.identity not in ("", self.claims.holder.identity)
+            if lease is not None and others and not (lease.holder is not None and lease.holder.is_gone):
+                raise Stop("claim", f"a reparent is pending: {name} is held by {lease.identity}")
 
     def _holding(self, act: Callable[[], None]) -> None:
         """Act while no reparent of ours can begin. Raises ClaimHeld where one is pending for longer than may be waited."""
         held: list[Claim] = []
-
-        def tick() -> None:
-            for claim in held:
-                claim.tick()
-
-        self.waiter.tick = tick
+        self.waiter.tick = lambda: tick_all(held)
         try:
             for name in self._leases():
                 held.append(self.claims.take(name, self.waiter, self.params["keyspace_wait"]))
             act()
         finally:
             self.waiter.tick = lambda: None
-            for claim in held:
-                # One that cannot be released expires; why it failed must not be lost over it.
-                try:
-                    claim.release()
-                except EdgeError:
-                    continue
+            release_all(held)
 
     def _roll_all(self, targets: list[Target], overrides: dict[str, str]) -> None:
         """Under the claims: look and prove again, then each in turn."""
@@ -424,7 +414,9 @@ class _Run:
                 deployments.surge_problem(item) if self.component == "vtgate" else ""
             ):
                 raise Stop("rollout_surges", problem)
-        raise Stop("conflict", f"{deployments.name_of(target.item)} was changed by somebody else at each of {TRIES} tries")
+        raise Stop(
+            "conflict", f"{deployments.name_of(target.item)} was changed by somebody else at each of {TRIES} tries"
+        )
 
     def _send(self, target: Target, dry_run: bool) -> Json:
         record = None
@@ -463,7 +455,9 @@ class _Run:
                 raise Stop(gate, str(error), self._look_at(target)) from error
 
     def _look_at(self, target: Target) -> str:
-        return f"kubectl -n {target.key[0]} rollout status deployment/{target.key[1]}; back: component_spec state=previous"
+        return (
+            f"kubectl -n {target.key[0]} rollout status deployment/{target.key[1]}; back: component_spec state=previous"
+        )
 
     def _trouble(self, target: Target) -> str:
         found = [f"{pod.name}: {pod.trouble}" for pod, _item in self._pods(target) if pod.trouble]

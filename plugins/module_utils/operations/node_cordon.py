@@ -115,9 +115,7 @@ def _after(seen: Seen, state: str, change: Json | None) -> dict[str, Any]:
     return {"cordoned": state == "present", "ours": state == "present"}
 
 
-def _result(
-    changed: bool, seen: Seen, before: dict[str, Any], after: dict[str, Any], mine: Cordon
-) -> dict[str, Any]:
+def _result(changed: bool, seen: Seen, before: dict[str, Any], after: dict[str, Any], mine: Cordon) -> dict[str, Any]:
     cordon = seen.cordon or mine
     return {
         "changed": changed,

@@ -91,7 +91,9 @@ def _owned(members: list[Member]) -> tuple[str, list[str]]:
     pending = [
         f"{member.alias} would come back as {member.owner.update_revision}"
         for member in members
-        if member.owner and not member.in_flight and not Wanted(revision=member.owner.update_revision).met_by(member.pod)
+        if member.owner
+        and not member.in_flight
+        and not Wanted(revision=member.owner.update_revision).met_by(member.pod)
     ]
     return "move_is_no_upgrade", [f"{each}: roll that first, or put the spec back" for each in pending]
 
@@ -99,7 +101,10 @@ def _owned(members: list[Member]) -> tuple[str, list[str]]:
 def _refuse_in_place(node: str, here: list[Member], mine: list[Member], cluster: Cluster) -> None:
     """All of the node's tablets go away together: each must be chosen, be alone of its shard, and no vtgate may go with them."""
     others = [str(member.alias) for member in here if member not in mine]
-    _refuse(node, ("selection", [f"{node} also runs {', '.join(others)}: choose them too (check --limit)"] if others else []))
+    _refuse(
+        node,
+        ("selection", [f"{node} also runs {', '.join(others)}: choose them too (check --limit)"] if others else []),
+    )
     by_shard: dict[str, list[str]] = defaultdict(list)
     for member in here:
         by_shard[f"{member.tablet.keyspace}/{member.tablet.shard}"].append(str(member.alias))
@@ -132,4 +137,6 @@ def _refuse_where_it_cannot_move(node: str, members: list[Member], cluster: Clus
         _fit, refusal = place.fitting(ground, member.owner.needs)
         if refusal:
             problems.append(f"{member.alias} can go nowhere else: {refusal}")
-    _refuse(node, (gates.new_pod_has_a_place.__name__, problems), "with in_place, where its volume is bound to the node")
+    _refuse(
+        node, (gates.new_pod_has_a_place.__name__, problems), "with in_place, where its volume is bound to the node"
+    )

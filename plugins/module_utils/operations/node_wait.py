@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import labels
 from ..arguments import cluster_spec
-from ..claim import Claim, ClaimHeld, ClaimLost, Claims, Holder
+from ..claim import Claim, ClaimHeld, ClaimLost, Claims, Holder, release_all, tick_all
 from ..cluster import Cluster, explain
 from ..cordon import node_path, parse
 from ..errors import EdgeError, Unreachable
@@ -44,32 +44,15 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock, report: Report, 
     claims = Claims(cluster.kube, cluster.scope.namespace, Holder(roll, executor, Process.current()), clock)
     waiter = Waiter(clock, lambda text: report(f"{name}: {STEP}: {text}"))
     held: list[Claim] = []
-    kept: set[str] = set()
-
-    def tick() -> None:
-        for claim in held:
-            claim.tick()
-
-    def look() -> Look[str]:
-        try:
-            item = cluster.kube.find(node_path(name))
-        except Unreachable as error:  # the control plane may be on its way too
-            return Look(missing=str(error))
-        if item is None:
-            return Look(missing="there is no node of that name")
-        seen = parse(item)
-        if before and seen.boot == before:
-            return Look(missing="it was not booted again yet")
-        return Look(seen.boot or "unknown") if seen.ready else Look(missing="it is not Ready")
-
-    waiter.tick = tick
+    mine: set[str] = set()  # what the roll held before, and goes on with
+    waiter.tick = lambda: tick_all(held)
     try:
         for keyspace, shard in (_shard(text) for text in sorted(params["shards"])):
             lease = labels.shard_lease(keyspace, shard)
-            mine = claims.read(lease)
-            if mine is not None and mine.identity == claims.holder.identity:
-                kept.add(lease)
+            if claims.again(lease) is not None:
+                mine.add(lease)
             held.append(claims.take(lease, waiter, 0.0, partial(fence, cluster, keyspace, shard, roll)))
+        look = partial(_look, cluster, name, before)
         boot = waiter.until(look, "the node to come back", params["timeout"], every_s=1.0)
     except WaitTimeout as error:
         raise failure(name, STEP, str(error), "node_is_back") from error
@@ -78,14 +61,22 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock, report: Report, 
     except EdgeError as error:
         raise failure(name, STEP, explain(error)) from error
     finally:
-        for claim in held:
-            # One that cannot be released expires.
-            if claim.name not in kept:
-                try:
-                    claim.release()
-                except EdgeError:
-                    continue
+        release_all(claim for claim in held if claim.name not in mine)
     return {"changed": False, "node": name, "boot": boot}
+
+
+def _look(cluster: Cluster, name: str, before: str) -> Look[str]:
+    """Its boot id, where it is Ready in another boot than before."""
+    try:
+        item = cluster.kube.find(node_path(name))
+    except Unreachable as error:  # the control plane may be on its way too
+        return Look(missing=str(error))
+    if item is None:
+        return Look(missing="there is no node of that name")
+    seen = parse(item)
+    if before and seen.boot == before:
+        return Look(missing="it was not booted again yet")
+    return Look(seen.boot or "unknown") if seen.ready else Look(missing="it is not Ready")
 
 
 def _shard(text: str) -> tuple[str, str]:

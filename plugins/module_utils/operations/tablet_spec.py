@@ -16,7 +16,7 @@ from typing import Any
 
 from .. import gates, labels, place, template, versions
 from ..arguments import cluster_spec
-from ..claim import Claim, ClaimHeld, ClaimLost, Claims, Holder
+from ..claim import Claim, ClaimHeld, ClaimLost, Claims, Holder, release_all, tick_all
 from ..clients.kubernetes import Json
 from ..cluster import Cluster, explain, parse_stateful_set, stateful_set_path
 from ..errors import EdgeError, OutcomeUnknown, Refused, StepFailure
@@ -344,7 +344,7 @@ class _Run:
         kept: set[str] = set()
         written: dict[Key, Target] = {}
         todo = [target for target in looked if target.differs]
-        self.waiter.tick = lambda: _tick(held)
+        self.waiter.tick = lambda: tick_all(held)
         try:
             for name, shard in self._leases(todo).items():
                 before = self.claims.read(name)
@@ -353,13 +353,13 @@ class _Run:
                 put_up = partial(fence, self.cluster, *shard, self.claims.holder.roll)
                 held.append(self.claims.take(name, self.waiter, self.params["claim_wait"], put_up))
             for target in todo:
-                _tick(held)
+                tick_all(held)
                 written[target.key] = self._written(target, room)
         except (Stop, ClaimHeld, ClaimLost, EdgeError) as error:
             raise self._broken_off(error, [t for t in todo if t.key in written], todo) from error
         finally:
             self.waiter.tick = lambda: None
-            _release(claim for claim in held if claim.name not in kept)
+            release_all(claim for claim in held if claim.name not in kept)
         return [written.get(target.key, target) for target in looked]
 
     def _written(self, target: Target, room: place.Room) -> Target:
@@ -493,17 +493,3 @@ class _Run:
             "owners": rows,
             "notes": self.notes,
         }
-
-
-def _tick(held: list[Claim]) -> None:
-    for claim in held:
-        claim.tick()
-
-
-def _release(claims: Iterable[Claim]) -> None:
-    """One that cannot be released expires; why the step failed must not be lost over it."""
-    for claim in claims:
-        try:
-            claim.release()
-        except EdgeError:
-            continue
