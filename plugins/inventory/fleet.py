@@ -9,7 +9,7 @@ name: fleet
 short_description: The tablets of a Vitess cluster as hosts
 version_added: 0.1.0
 description:
-  - One host per tablet, named by its alias; groups by keyspace, shard, cell and tablet type, all below C(vitess_tablets).
+  - One host per tablet, named by its alias; groups by keyspace, shard, cell, tablet type and node, all below C(vitess_tablets).
   - Every host gets C(ansible_connection=local), the interpreter of ansible-playbook, and C(vitess_cluster) with the options of this file,
     which the roles of this collection use. Passwords and tokens of this file are used to read the fleet and are not put there, since
     everybody may print a host's variables; for the roles give them in the environment (E(VTGATE_PASSWORD), E(K8S_AUTH_API_KEY)), or
@@ -115,7 +115,9 @@ def given_options(config: dict[str, Any]) -> dict[str, Any]:
 
 def groups_of(tablet: dict[str, Any]) -> dict[str, str]:
     """Group names of a tablet, each with what it stands for."""
+    node = {_group("node", tablet["node"]): f"node {tablet['node']}"} if tablet.get("node") else {}
     return {
+        **node,
         _group("keyspace", tablet["keyspace"]): f"keyspace {tablet['keyspace']}",
         _group("shard", tablet["keyspace"], tablet["shard"]): f"shard {tablet['keyspace']}/{tablet['shard']}",
         _group("cell", tablet["cell"]): f"cell {tablet['cell']}",

@@ -11,7 +11,8 @@ resourceVersion; a Lease alone is no fence, so removals carry uid and resourceVe
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -530,6 +531,19 @@ class Claim:
             if error.status in (404, 409):
                 raise ClaimLost(f"{self.name} was taken by somebody else") from error
             raise
+
+
+def tick_all(held: Iterable[Claim]) -> None:
+    """In a wait: renew each if it is time. Raises ClaimLost."""
+    for claim in held:
+        claim.tick()
+
+
+def release_all(held: Iterable[Claim]) -> None:
+    """One that cannot be released expires; why a step failed must not be lost over it."""
+    for claim in held:
+        with suppress(EdgeError):
+            claim.release()
 
 
 def parse_lease(item: Json) -> LeaseState:

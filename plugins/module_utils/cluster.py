@@ -478,6 +478,14 @@ class Cluster:
         """Whether Kubernetes lets us change the spec of the tablets' owners in these namespaces."""
         return self.granted(rights.of_spec(self.scope.namespace, namespaces))
 
+    def rights_to_roll_components(self, namespaces: Iterable[str]) -> Granted:
+        """Whether Kubernetes lets us change and watch Deployments in these namespaces."""
+        return self.granted(rights.of_components(self.scope.namespace, namespaces))
+
+    def rights_to_cordon(self) -> Granted:
+        """Whether Kubernetes lets us cordon nodes."""
+        return self.granted(rights.of_cordons())
+
     def granted(self, needed: Sequence[Right]) -> Granted:
         """What of it is missing: one question per namespace, kept for this operation, and one more for each right that its answer does not show.
 

@@ -54,6 +54,7 @@ class Case:
     must be, by Pod.owner; of an owner that is not in it, what this tablet must be. vttablet: the version that the tablet's own says
     it is, empty where it was not asked. mysql_series: the one that the operator says the wanted spec brings. lost_node: why the Pod's
     node is lost; fence: who says that it is off; mysqld_may_run: whether there may be a mysqld that nobody can ask (of a recovery).
+    avoid_nodes: nodes that are being emptied, where no new primary may be.
     """
 
     shard: Shard
@@ -81,6 +82,7 @@ class Case:
     lost_node: str = ""
     fence: str = ""
     mysqld_may_run: bool = False
+    avoid_nodes: frozenset[str] = frozenset()
 
     def is_as_wanted(self, tablet: Tablet) -> bool:
         """Whether a tablet of the shard is what its own owner's tablets must be; one without a Pod is not."""
@@ -565,6 +567,8 @@ def candidate_problems(case: Case, candidate: Tablet) -> list[str]:
     if errant := errant_problem(candidate, case.primary):
         problems.append(errant)
     problems.extend(away_reasons(case.shard, candidate))
+    if candidate.pod is not None and candidate.pod.node in case.avoid_nodes:
+        problems.append(f"its node {candidate.pod.node} is being emptied")
     blind = [v.name for v in case.shard.live_vtgates if v.should_see(case.tablet) and not v.should_see(candidate)]
     if blind:
         problems.append(f"{', '.join(blind)} would not see it (cells, keyspaces or tablets to watch)")

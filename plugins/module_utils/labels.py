@@ -15,6 +15,7 @@ ROLL = PREFIX + "roll"  # on a Pod: the roll that is about to remove it
 TRANSITION = PREFIX + "transition"  # on a Pod: the Lease transition under which it is removed
 JOURNAL = PREFIX + "journal"  # on a Lease: what this roll did, JSON
 PREVIOUS = PREFIX + "previous-spec"  # on a tablets' owner: the Pod template before tablet_spec changed it, JSON
+CORDON = PREFIX + "cordon"  # on a node: that we cordoned it, since when and in which boot, JSON
 EXECUTOR = PREFIX + "executor"  # on a Lease: host, pid and start time of the ansible-playbook that holds it
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "vtops.vitess"
@@ -36,6 +37,7 @@ REVISION = "controller-revision-hash"
 DEFAULT_TABLET_SELECTOR = f"{COMPONENT}=vttablet"
 DEFAULT_VTGATE_SELECTOR = f"{COMPONENT}=vtgate"
 DEFAULT_VTCTLD_SELECTOR = f"{COMPONENT}=vtctld"
+DEFAULT_VTORC_SELECTOR = f"{COMPONENT}=vtorc"
 
 
 def safe_shard(shard: str) -> str:

@@ -14,7 +14,11 @@ from .cluster import Cluster, explain
 from .errors import EdgeError, StepFailure
 from .executor import Process
 from .operations import (
+    component_spec,
     fleet_info,
+    node_cordon,
+    node_plan,
+    node_wait,
     pod_replace,
     roll_plan,
     roll_report,
@@ -32,9 +36,17 @@ from .waiting import Clock, Report, SystemClock, silent
 
 ON_THE_FLEET: dict[str, Callable[[dict[str, Any], Cluster, Clock], dict[str, Any]]] = {
     "fleet_info": fleet_info.run,
+    "node_plan": node_plan.run,
     "roll_plan": roll_plan.run,
     "roll_report": roll_report.run,
     "tablet_diagnose": tablet_diagnose.run,
+}
+# They say for themselves what they are about, and tell of their waits.
+ON_OWNERS: dict[str, Callable[[dict[str, Any], Cluster, Clock, Report, Process], dict[str, Any]]] = {
+    "tablet_spec": tablet_spec.run,
+    "component_spec": component_spec.run,
+    "node_cordon": node_cordon.run,
+    "node_wait": node_wait.run,
 }
 ON_A_TABLET: dict[str, Callable[[Session], dict[str, Any]]] = {
     "tablet_drain": tablet_drain.run,
@@ -75,15 +87,15 @@ def _executed(
     name: str, params: dict[str, Any], check_mode: bool, report: Report, executor: Process | None, clock: Clock
 ) -> dict[str, Any]:
     params = {**params, "_check_mode": check_mode}
-    subject = params.get("tablet") or "the fleet"
+    subject = params.get("tablet") or params.get("node") or params.get("component") or "the fleet"
     session: Session | None = None
     cluster: Cluster | None = None
     try:
         cluster = connect(params, clock)
         if name in ON_THE_FLEET:
             return ON_THE_FLEET[name](params, cluster, clock)
-        if name == "tablet_spec":
-            return tablet_spec.run(params, cluster, clock, report, executor or Process.controlling())
+        if name in ON_OWNERS:
+            return ON_OWNERS[name](params, cluster, clock, report, executor or Process.controlling())
         session = Session(name, params, cluster, clock, report, executor or Process.controlling())
         return ON_A_TABLET[name](session)
     except StepFailure as failure:

@@ -16,6 +16,7 @@ Json = dict[str, Any]
 GROUPS = {
     "leases": "coordination.k8s.io",
     "statefulsets": "apps",
+    "deployments": "apps",
     "vitessclusters": "planetscale.com",
     "vitesskeyspaces": "planetscale.com",
     "vitessshards": "planetscale.com",
@@ -60,6 +61,8 @@ _OF_TABLETS = {
     "persistentvolumeclaims": ("get", "patch"),
 }
 _OF_SPECS = {"statefulsets": ("get", "patch")}
+_OF_COMPONENTS = {"pods": ("list",), "pods/proxy": ("get",), "deployments": ("get", "list", "patch")}
+_OF_CORDONS = {"nodes": ("list", "get", "patch")}
 _OF_VTGATES = {"pods": ("list",), "pods/portforward": ("get", "create"), "pods/proxy": ("get",)}
 _OF_NODES = {"nodes": ("list",), "persistentvolumes": ("get",)}
 _WRITES = ("create", "update", "patch", "delete")
@@ -145,6 +148,19 @@ def of_spec(namespace: str, tablet_namespaces: Iterable[str]) -> tuple[Right, ..
 def of_kept_plans(namespace: str) -> tuple[Right, ...]:
     """What it takes to keep a plan in the cluster and to find it again. namespace: vtctld's."""
     return tuple(sorted(_in(namespace, {"configmaps": ("create", "get")})))
+
+
+def of_components(namespace: str, places: Iterable[str]) -> tuple[Right, ...]:
+    """What it takes to change the Deployments of vtctld, vtgate or vtorc in these namespaces, and to watch them roll."""
+    found = set(_in(namespace, _OF_CLAIMS))
+    for place in places:
+        found.update(_in(place, _OF_COMPONENTS))
+    return tuple(sorted(found))
+
+
+def of_cordons() -> tuple[Right, ...]:
+    """What it takes to cordon nodes."""
+    return tuple(sorted(_in("", _OF_CORDONS)))
 
 
 @dataclass(frozen=True)

@@ -257,6 +257,7 @@ class Session:
             place=place,
             overrides=overrides,
             mysql_series=series,
+            avoid_nodes=frozenset(self.params.get("avoid_nodes") or ()),
         )
 
     def fresh_case(self, canary: bool = True, rights: bool = False, siblings: bool = False) -> Case:

@@ -106,9 +106,7 @@ def applied(template: Json, change: Change) -> Json:
     """The template with the change; the same in every detail where it has it already. Raises Uneditable."""
     result = copy.deepcopy(template)
     spec = result.setdefault("spec", {})
-    for name in CONTAINERS:
-        if not any(name in wanted for wanted in (change.images, change.resources, change.flags)):
-            continue
+    for name in sorted({*change.images, *change.resources, *change.flags}):
         container = _container(spec, name)
         if name in change.images:
             _set_image(spec, container, change.images[name])
@@ -132,9 +130,9 @@ def _container(spec: Json, name: str) -> Json:
 
 
 def _set_image(spec: Json, container: Json, image: str) -> None:
-    """What prepares vttablet's version for the other containers runs the same image, and goes with it."""
+    """What prepares Vitess' version for the other containers runs the same image, and goes with it."""
     before, container["image"] = container.get("image"), image
-    if container["name"] == VTTABLET:
+    if container["name"] != MYSQLD:
         for other in spec.get("initContainers") or []:
             if other.get("image") == before:
                 other["image"] = image

@@ -67,6 +67,12 @@ def component_of(item: dict[str, Any]) -> Component:
     return Component(str(meta["name"]), topology)
 
 
+def flags_of_spec(pod_spec: dict[str, Any]) -> dict[str, str]:
+    """The flags that a Pod's spec gives its first container that has any, a shell's script taken apart."""
+    every = (parse_flags(list(_words(container))) for container in pod_spec.get("containers") or [])
+    return next((flags for flags in every if flags), {})
+
+
 def refuse_strangers(members: Sequence[Component], option: str) -> None:
     """Raises EdgeError naming two that belong to two Vitess clusters, and the option that narrows to one."""
     seen: dict[Topology, str] = {}

@@ -11,10 +11,19 @@ MySQL: by the upgrade and downgrade paths of its manual, on one data directory.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 TAG = re.compile(r"^v?(?P<major>\d+)\.(?P<minor>\d+)\.(?P<patch>\d+)(?:[-+.].*)?$")
 SERVER = re.compile(r"(?:^|Ver )(\d+)\.(\d+)\.(\d+)")
+PROGRAM = re.compile(r"(?:^|Version: )v?(\d+)\.(\d+)\.(\d+)")
+
+# Vitess' upgrade order (vitess.io/docs, Upgrading Vitess: vttablet, vtctld, vtgate). Of vtorc it says nothing: it comes last.
+BEFORE: dict[str, tuple[str, ...]] = {
+    "vtctld": ("vttablet",),
+    "vtgate": ("vttablet", "vtctld"),
+    "vtorc": ("vttablet", "vtctld"),
+}
 
 
 @dataclass(frozen=True, order=True)
@@ -77,6 +86,24 @@ def of_server(reported: str) -> Version | None:
     """What a mysqld says of itself: C(8.4.6), C(8.0.35-27), or mysqld --version, which Vitess falls back to; None where it says nothing."""
     match = SERVER.search(reported)
     return Version(int(match[1]), int(match[2]), int(match[3])) if match else None
+
+
+def of_program(reported: str) -> Version | None:
+    """What a Vitess program says of itself: C(24.0.2), or C(Version: 24.0.2 (Git revision ...)); None where it says nothing."""
+    match = PROGRAM.search(reported.strip())
+    return Version(int(match[1]), int(match[2]), int(match[3])) if match else None
+
+
+def not_there_yet(wanted: Version, reported: Mapping[str, str]) -> list[str]:
+    """Servers that come before in the upgrade's order and do not report that version, or a later one; what is silent has not."""
+    found = []
+    for name, text in sorted(reported.items()):
+        version = of_program(text)
+        if version is None:
+            found.append(f"{name} does not say its version{f' ({text})' if text else ''}")
+        elif version < wanted:
+            found.append(f"{name} reports {version}")
+    return found
 
 
 def refusal(current_image: str, wanted_image: str, reported: str = "") -> str:

@@ -41,6 +41,11 @@ options:
   new_primary:
     description: Alias of the tablet to promote. Without it the fit replica that has executed most.
     type: str
+  avoid_nodes:
+    description: Nodes that are being emptied; no tablet there becomes primary.
+    type: list
+    elements: str
+    default: []
   wait_replicas_timeout:
     description:
       - C(--wait-replicas-timeout) in seconds.

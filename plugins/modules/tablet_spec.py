@@ -56,6 +56,11 @@ options:
   mysqld_image:
     description: Image of the container C(mysqld).
     type: str
+  mysql_series:
+    description: >-
+      The MySQL release series that O(mysqld_image) brings. It is refused before anything is written where the image's tag says another one,
+      or where that is no step that MySQL documents from what each mysqld reports.
+    type: str
   images_together:
     description: Let tablets come back with new images of both containers at once. Without it that is refused; roll the first before the second.
     type: bool

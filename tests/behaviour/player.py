@@ -14,7 +14,11 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.vtops.vitess.plugins.module_utils import operation
 from ansible_collections.vtops.vitess.plugins.module_utils.executor import Process
 from ansible_collections.vtops.vitess.plugins.module_utils.operations import (
+    component_spec,
     fleet_info,
+    node_cordon,
+    node_plan,
+    node_wait,
     pod_replace,
     roll_plan,
     shard_claim,
@@ -38,6 +42,10 @@ SPECS = {
     "tablet_spec": tablet_spec,
     "tablet_diagnose": tablet_diagnose,
     "tablet_recover": tablet_recover,
+    "component_spec": component_spec,
+    "node_cordon": node_cordon,
+    "node_plan": node_plan,
+    "node_wait": node_wait,
 }
 STEPS = ("shard_claim", "shard_reparent", "tablet_drain", "pod_replace", "vtgate_readmit")
 Result = dict[str, Any]
@@ -89,7 +97,8 @@ class Player:
         """One tablet as the role tablet_replace takes it: its steps, and the claim's release where one of them fails."""
         rolled = into or Rolled()
         mine = rolled.results.setdefault(alias, {})
-        look = self.execute("fleet_info", tablets=[alias])
+        since = {key: value for key, value in given.items() if key == "wanted_since"}
+        look = self.execute("fleet_info", tablets=[alias], **since)
         if look.get("failed"):
             rolled.failure = look
             return rolled

@@ -20,7 +20,9 @@ RBAC = Path(__file__).parents[2] / "docs/rbac.yaml"
 
 ONLY_FOR_SPECS: Grant = ("patch", "statefulsets", True)
 ONLY_FOR_KEPT_PLANS: Grant = ("create", "configmaps", True)
-NO_ROLL_NEEDS = {ONLY_FOR_SPECS, ONLY_FOR_KEPT_PLANS}
+ONLY_FOR_COMPONENTS: set[Grant] = {(verb, "deployments", True) for verb in ("get", "list", "patch")}
+ONLY_FOR_CORDONS: set[Grant] = {(verb, "nodes", False) for verb in ("get", "patch")}
+NO_ROLL_NEEDS = {ONLY_FOR_SPECS, ONLY_FOR_KEPT_PLANS, *ONLY_FOR_COMPONENTS, *ONLY_FOR_CORDONS}
 ONLY_FOR_STATEFUL_SETS: set[Grant] = {("get", "statefulsets", True), ("create", "pods/eviction", True)}
 ONLY_FOR_MOVES: Grant = ("delete", "pods", True)
 ONLY_FOR_RELEASES: set[Grant] = {("patch", "vitesskeyspaces", True), ("patch", "vitessshards", True)}

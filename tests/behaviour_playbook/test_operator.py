@@ -23,7 +23,7 @@ TABLET = "zone1-0000000102"
 @pytest.fixture
 def lab() -> Iterator[SimulatedLab]:
     """The old version runs, the new one is scheduled on the VitessKeyspace."""
-    with SimulatedLab(operator=True) as simulated:
+    with SimulatedLab(more=("--operator",)) as simulated:
         yield simulated
 
 

@@ -102,6 +102,8 @@ def main() -> int:
     options.add_argument("--old", default="23.0.3")
     options.add_argument("--new", default="24.0.2")
     options.add_argument("--operator", action="store_true", help="vitess-operator owns the Pods")
+    options.add_argument("--nodes", type=int, default=2)
+    options.add_argument("--movable", action="store_true", help="volumes may be used on every node")
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--stay-with", type=int, default=0, help="pid with which the fleet ends")
     given = options.parse_args()
@@ -110,9 +112,13 @@ def main() -> int:
         "new": given.new,
         "seed": given.seed,
         "operator": given.operator,
+        "nodes": tuple(f"worker-{number + 1}" for number in range(given.nodes)),
+        "movable": given.movable,
         "timings": Timings().faster(given.speed),
     }
     lab_size = given.tablets == 6 and given.vtgates == 2
+    if not lab_size:
+        del common["nodes"]  # a node for each shard
     layout = like_the_lab(**common) if lab_size else many(given.tablets, given.vtgates, **common)
     asyncio.run(serve(layout, given.out.resolve(), given.port, given.stay_with, given.virtual))
     return 0

@@ -12,8 +12,9 @@ import re
 from typing import Any
 
 from .authorizer import OF_METHOD, Authorizer
+from .deployments import Deployments
 from .fleet import POOLS, Fleet, Tablet
-from .kubernetes import Kubernetes, Rejected
+from .kubernetes import Kubernetes, Rejected, is_ready, version_of
 from .layout import NAMESPACE
 from .store import KINDS, POD_FIELDS, Json, Store, fields_of, has_fields, matches, merged
 from .vtgate import Vtgate
@@ -32,8 +33,11 @@ class Api:
     What a list holds is live: it must be made text before anything else happens in the fleet.
     """
 
-    def __init__(self, store: Store, kubernetes: Kubernetes, fleet: Fleet, vtgates: dict[str, Vtgate]) -> None:
+    def __init__(
+        self, store: Store, kubernetes: Kubernetes, fleet: Fleet, vtgates: dict[str, Vtgate], deployments: Deployments
+    ) -> None:
         self.store, self.kubernetes, self.fleet, self.vtgates = store, kubernetes, fleet, vtgates
+        self.deployments = deployments
         self.largest_page = 500
         self.authorizer = Authorizer()
 
@@ -101,7 +105,7 @@ class Api:
             raise self._modified(resource, item)
         spec = json.dumps(item.get("spec"), sort_keys=True)
         changed: Json = copy.deepcopy(merged(item, body))
-        owner = resource == "statefulsets"
+        owner = resource in ("statefulsets", "deployments")
         if owner:
             self.kubernetes.admit(changed, item)
         if dry_run:
@@ -112,7 +116,7 @@ class Api:
         item.update(changed)
         self.store.put(resource, item)
         if owner and json.dumps(item.get("spec"), sort_keys=True) != spec:
-            self.kubernetes.spec_changed(item)
+            (self.kubernetes.spec_changed if resource == "statefulsets" else self.deployments.changed)(item)
         return copy.deepcopy(item)
 
     def _create(self, resource: str, body: Json) -> Json:
@@ -169,6 +173,10 @@ class Api:
             if vtgate.down:
                 raise Rejected(503, "ServiceUnavailable", "error trying to reach service: dial tcp: connection refused")
             return vtgate.variables()
+        item = self.store.of("pods")[pod]
+        container = item["spec"]["containers"][0]
+        if container["name"] in ("vtctld", "vtorc") and is_ready(item):
+            return {"cmdline": [container["name"]], "BuildVersion": version_of(container["image"])}
         tablet = self.kubernetes.tablet_of(pod)
         if tablet is None or not tablet.running:
             raise Rejected(503, "ServiceUnavailable", "error trying to reach service: dial tcp: connection refused")

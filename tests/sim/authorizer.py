@@ -14,6 +14,7 @@ OPERATED = ("vitessclusters", "vitesskeyspaces", "vitessshards")
 GROUPS = {
     "leases": "coordination.k8s.io",
     "statefulsets": "apps",
+    "deployments": "apps",
     "poddisruptionbudgets": "policy",
     **dict.fromkeys(OPERATED, "planetscale.com"),
 }
@@ -28,6 +29,7 @@ RESOURCES = (
     "configmaps",
     "persistentvolumeclaims",
     "statefulsets",
+    "deployments",
     "poddisruptionbudgets",
     "nodes",
     "persistentvolumes",

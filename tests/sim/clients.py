@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from .kubernetes import is_ready
 from .layout import TABLE
 from .session import Answer, Ok, Rows, Session, shard_of_row
 from .simulation import Simulation
@@ -82,12 +83,21 @@ class Clients:
     def start(self) -> Clients:
         """Begin; each loop at a moment of its own."""
         self.running = True
+        self.simulation.on_vtgate.append(self._use)
         for vtgate in self.simulation.vtgates.values():
-            for shard in self._rows:
-                for kind in self.kinds:
-                    delay = self._random.random() / self.rate
-                    self.simulation.timeline.after(delay, lambda v=vtgate, s=shard, k=kind: self._due(v, s, k))  # type: ignore[misc]
+            self._use(vtgate)
         return self
+
+    def _use(self, vtgate: Vtgate) -> None:
+        for shard in self._rows:
+            for kind in self.kinds:
+                delay = self._random.random() / self.rate
+                self.simulation.timeline.after(delay, lambda s=shard, k=kind: self._due(vtgate, s, k))  # type: ignore[misc]
+
+    def _has_endpoint(self, vtgate: Vtgate) -> bool:
+        """Whether the Service sends new connections there: its Pod is Ready and not on its way out."""
+        pod = self.simulation.store.of("pods").get(vtgate.name)
+        return pod is not None and is_ready(pod) and not pod["metadata"].get("deletionTimestamp")
 
     def stop(self) -> Ledger:
         """No new requests; those in the air end (a buffer holds one for 10 s at most)."""
@@ -108,7 +118,7 @@ class Clients:
         if not self.running:
             return
         self.simulation.timeline.after(1 / self.rate, lambda: self._due(vtgate, shard, kind))
-        if not vtgate.down and vtgate.name in self.simulation.store.of("pods"):
+        if not vtgate.down and self._has_endpoint(vtgate):
             _Request(self, vtgate, shard, kind).begin()
 
     def row_for(self, shard: str) -> int:

@@ -121,12 +121,13 @@ class Kubernetes:
             name = f"{self.layout.keyspace}-{safe_shard(shard.name)}"
             labels = {COMPONENT: "vttablet", "planetscale.com/shard": safe_shard(shard.name)}
             owner = self._stateful_set(name, shard.name, len(shard.tablets), labels)
-            old = self._revision(name, owner["spec"]["template"])
+            old = self.revision(name, owner["spec"]["template"])
             for index, plan in enumerate(shard.tablets):
                 pod = f"{name}-{index}"
                 tablet = self.fleet.add(shard.name, plan, pod)
-                self.volume(pod, f"data-{pod}", nodes[(index + number) % len(nodes)], labels)
-                self.running(tablet, self._new_pod(tablet, owner, old, stamp(self.timeline.now - 7200)))
+                node = nodes[(index + number) % len(nodes)]
+                self.volume(pod, f"data-{pod}", nodes if self.layout.movable else (node,), labels)
+                self.running(tablet, self._new_pod(tablet, owner, old, stamp(self.timeline.now - 7200)), node)
             owner["spec"]["template"] = self._template(self.layout.new, self.layout.new_mysql, labels)
             self._observe(owner)
             self.store.put(
@@ -147,6 +148,7 @@ class Kubernetes:
             "spec": {"taints": taints} if name == "control-plane" else {},
             "status": {
                 "conditions": [{"type": "Ready", "status": "True"}],
+                "nodeInfo": {"bootID": f"boot-0-of-{name}"},
                 "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "110"},
             },
         }
@@ -176,7 +178,7 @@ class Kubernetes:
         )
 
     @staticmethod
-    def _revision(name: str, template: Json) -> str:
+    def revision(name: str, template: Json) -> str:
         return f"{name}-{hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()[:10]}"
 
     def admit(self, owner: Json, before: Json) -> None:
@@ -209,7 +211,7 @@ class Kubernetes:
 
     def _observe(self, owner: Json) -> None:
         meta = owner["metadata"]
-        update = self._revision(meta["name"], owner["spec"]["template"])
+        update = self.revision(meta["name"], owner["spec"]["template"])
         owner["status"].update(
             observedGeneration=meta["generation"],
             replicas=owner["spec"]["replicas"],
@@ -218,9 +220,9 @@ class Kubernetes:
         )
         self.store.put("statefulsets", owner)
 
-    def volume(self, pod: str, name: str, node: str, labels: Json) -> None:
-        """A Pod's volume, on that node, and the claim to it."""
-        where = [{"key": "kubernetes.io/hostname", "operator": "In", "values": [node]}]
+    def volume(self, pod: str, name: str, nodes: tuple[str, ...], labels: Json) -> None:
+        """A Pod's volume, which those nodes may use, and the claim to it."""
+        where = [{"key": "kubernetes.io/hostname", "operator": "In", "values": list(nodes)}]
         self.store.put(
             "persistentvolumes",
             {
@@ -251,7 +253,7 @@ class Kubernetes:
                 },
                 "spec": {
                     "nodeName": self.layout.nodes[0],
-                    "containers": [{"name": component, "image": f"vitess/lite:{port}"}],
+                    "containers": [{"name": component, "image": f"vitess/lite:v{self.layout.old}"}],
                 },
                 "status": {
                     "phase": "Running",
@@ -265,10 +267,10 @@ class Kubernetes:
         self._addresses += 1
         return f"10.{244 + self._addresses // 62500}.{self._addresses // 250 % 250}.{self._addresses % 250 + 2}"
 
-    def running(self, tablet: Tablet, pod: Json) -> None:
-        """A Pod that has been running for long."""
+    def running(self, tablet: Tablet, pod: Json, node: str) -> None:
+        """A Pod that has been running for long, on that node."""
         pod["metadata"]["creationTimestamp"] = stamp(self.timeline.now - 7200)
-        pod["spec"]["nodeName"] = self._fitting(pod, at_rest=True)[0]
+        pod["spec"]["nodeName"] = node
         address = self._address()
         pod["status"] = {
             "phase": "Running",
@@ -316,8 +318,8 @@ class Kubernetes:
         """Whose Pod it is."""
         return self.fleet.by_pod.get(pod)
 
-    def _fitting(self, pod: Json, at_rest: bool = False) -> list[str]:
-        """Nodes that would take it: schedulable, Ready, without a taint, where its volume is, and (but for a fleet at rest) with room."""
+    def _fitting(self, pod: Json) -> list[str]:
+        """Nodes that would take it: schedulable, Ready, without a taint, where its volume is, and with room."""
         claim = pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"]
         terms = self.store.of("persistentvolumes")[claim]["spec"]["nodeAffinity"]["required"]["nodeSelectorTerms"]
         near = [self.store.of("nodes").get(name) for name in terms[0]["matchExpressions"][0]["values"]]
@@ -328,7 +330,7 @@ class Kubernetes:
             and not node["spec"].get("unschedulable")
             and not node["spec"].get("taints")
             and node["status"]["conditions"][0]["status"] == "True"
-            and (at_rest or self._has_room(node, pod))
+            and self._has_room(node, pod)
         ]
 
     def _has_room(self, node: Json, pod: Json) -> bool:
@@ -461,6 +463,37 @@ class Kubernetes:
         self.fleet.stop_mysqld(tablet)
         self.fleet.stop_vttablet(tablet, cleanly=False)
         self._gone(tablet, pod)
+
+    def reboot(self, name: str, down_s: float = 20.0) -> None:
+        """A node goes down and comes back in another boot, with the same Pods, which have other addresses then."""
+        node = self.store.of("nodes")[name]
+        self._node_ready(node, False)
+        mine = [pod for pod in self.store.of("pods").values() if pod["spec"].get("nodeName") == name]
+        for pod in mine:
+            tablet = self.tablet_of(pod["metadata"]["name"])
+            if tablet is not None:
+                self.fleet.acted(f"Reboot {pod['metadata']['name']}", tablet.alias)
+                self.fleet.stop_mysqld(tablet)
+                self.fleet.stop_vttablet(tablet, cleanly=False)
+            self._ready(pod, False)
+
+        def back() -> None:
+            node["status"]["nodeInfo"]["bootID"] = f"boot-{self.store.version}-of-{name}"
+            self._node_ready(node, True)
+            for pod in mine:
+                pod["status"]["podIP"] = ""
+                tablet = self.tablet_of(pod["metadata"]["name"])
+                if tablet is not None:
+                    self.timeline.after(self.timings.start_s, lambda t=tablet, p=pod: self._start(t, p))  # type: ignore[misc]
+                else:
+                    pod["status"]["podIP"] = self._address()
+                    self._ready(pod, True)
+
+        self.timeline.after(down_s, back)
+
+    def _node_ready(self, node: Json, ready: bool) -> None:
+        node["status"]["conditions"][0]["status"] = "True" if ready else "Unknown"
+        self.store.put("nodes", node)
 
     def _forget(self, name: str, pod: Json) -> None:
         if self.pod(name) is pod:

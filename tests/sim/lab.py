@@ -24,18 +24,30 @@ from ansible_collections.vtops.vitess.tests.kind.harness import TOP, Lab
 # A worker of pytest-xdist has files of its own.
 OUT = TOP / "build/sim" / os.environ.get("PYTEST_XDIST_WORKER", "")
 START_LIMIT_S = 30.0
-RESOURCES = {"pod": "pods", "lease": "leases", "sts": "statefulsets", "statefulset": "statefulsets"}
-GROUPS = {"pods": "/api/v1", "leases": "/apis/coordination.k8s.io/v1", "statefulsets": "/apis/apps/v1"}
+RESOURCES = {
+    "node": "nodes",
+    "deployment": "deployments",
+    "pod": "pods",
+    "lease": "leases",
+    "sts": "statefulsets",
+    "statefulset": "statefulsets",
+}
+GROUPS = {
+    "deployments": "/apis/apps/v1",
+    "pods": "/api/v1",
+    "leases": "/apis/coordination.k8s.io/v1",
+    "statefulsets": "/apis/apps/v1",
+}
 
 
 class SimulatedLab(Lab):
     """A process of its own (python -m tests.sim) that ends with this one."""
 
     def __init__(
-        self, speed: float = 20.0, out: Path = OUT, old: str = "23.0.3", new: str = "24.0.2", operator: bool = False
+        self, speed: float = 20.0, out: Path = OUT, old: str = "23.0.3", new: str = "24.0.2", more: tuple[str, ...] = ()
     ) -> None:
         super().__init__({}, out)
-        self.speed, self.operator = speed, operator
+        self.speed, self.more = speed, more
         self._process: subprocess.Popen[bytes] | None = None
         self._start(old, new)
 
@@ -54,16 +66,7 @@ class SimulatedLab(Lab):
         line = [sys.executable, "-m", "tests.sim", "--out", str(self.out), "--speed", str(self.speed)]
         with (self.out / "fleet.log").open("wb") as log:
             self._process = subprocess.Popen(
-                [
-                    *line,
-                    *(["--operator"] if self.operator else []),
-                    "--old",
-                    old,
-                    "--new",
-                    new,
-                    "--stay-with",
-                    str(os.getpid()),
-                ],
+                [*line, *self.more, "--old", old, "--new", new, "--stay-with", str(os.getpid())],
                 cwd=TOP,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -99,6 +99,7 @@ class Layout:
     operator: bool = False  # vitess-operator owns the Pods, and no StatefulSet
     vtorc: bool = True
     nodes: tuple[str, ...] = NODES
+    movable: bool = False  # volumes may be used on every node
     past: int = 100  # transactions of each shard before the beginning
     timings: Timings = field(default_factory=Timings)
     seed: int = 1

@@ -79,11 +79,11 @@ class Operator:
             for index, of in enumerate(plan.tablets):
                 alias = f"{of.cell}-{of.uid:010d}"
                 tablet = self.fleet.add(plan.name, of, pod_name(alias))
-                nodes = self.layout.nodes
-                self.kubernetes.volume(tablet.pod, tablet.pod, nodes[(index + number) % len(nodes)], {})
+                node = self.layout.nodes[(index + number) % len(self.layout.nodes)]
+                self.kubernetes.volume(tablet.pod, tablet.pod, (node,), {})
                 pod = self.new_pod(tablet)
                 pod["metadata"]["annotations"][OBSERVED] = "1"
-                self.kubernetes.running(tablet, pod)
+                self.kubernetes.running(tablet, pod, node)
                 shard["status"]["tablets"][alias] = {"available": "True", "ready": "True", "type": of.type.lower()}
             self.store.put("vitessshards", shard)
         self.store.watchers.append(self._told)

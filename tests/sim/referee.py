@@ -103,7 +103,7 @@ class Referee:
     def judge(self, act: str, alias: str) -> None:
         """An act that takes something away, right before it takes effect."""
         tablet = self.fleet.tablets[alias]
-        takes = act.startswith(("Evict", "Delete", "PlannedReparentShard")) or act.endswith(" drained")
+        takes = act.startswith(("Evict", "Delete", "Reboot", "PlannedReparentShard")) or act.endswith(" drained")
         if not takes:
             return
         primary = self.fleet.primary(tablet.shard) is tablet or (tablet.type == "PRIMARY" and tablet.serving)
@@ -112,7 +112,7 @@ class Referee:
         for other in self.fleet.of(tablet.shard):
             if other is not tablet and other.alias not in self.accepted and (reasons := self.reasons(other)):
                 self.violations.append(f"{act} while {other.alias} is away: {', '.join(reasons)}")
-        if act.startswith(("Evict", "Delete")) and primary:
+        if act.startswith(("Evict", "Delete", "Reboot")) and primary:
             self.violations.append(f"{act}: it is the PRIMARY")
 
     def summary(self) -> dict[str, object]:

@@ -162,6 +162,7 @@ class Server:
         site = web.TCPSite(self._runner, self.host, port)
         await site.start()
         self.port = self._runner.addresses[0][1]
+        self.simulation.on_vtgate.append(self.listen_now)
         for vtgate in self.simulation.vtgates.values():
             await self.mysql.listen(vtgate, self.host)
 
@@ -438,6 +439,9 @@ class Server:
             if what == "fail" and request.method == "POST":
                 self.simulation.failures.break_it(*request.query["how"].split(","))
                 return web.json_response(True)
+            if what == "reboot" and request.method == "POST":
+                self.simulation.kubernetes.reboot(request.query["node"], float(request.query["seconds"]))
+                return web.json_response({})
             if what == "counted":
                 return web.json_response(self.wire.counted())
             if what == "report":

@@ -125,6 +125,10 @@ class Session:
         rows = [(str(i).encode(), shard_of_row(i, self._shards).encode()) for i in _ids(match["ids"])]
         done(Rows([("id", BYTES), ("shard", BYTES)], rows))
 
+    def _version(self, _match: re.Match[str], done: Done) -> None:
+        text = f"Version: {self.vtgate.plan.version} (Git revision 0 branch 'simulated') built on a day by somebody"
+        done(Rows([("@@version_comment", TEXT)], [(text,)]))
+
     # -- reads
 
     def _server_uuid(self, _match: re.Match[str], done: Done) -> None:
@@ -299,6 +303,7 @@ _STATEMENTS: list[tuple[re.Pattern[str], Callable[[Session, re.Match[str], Done]
         (r"ROLLBACK", Session._rollback),
         (r"SHOW VITESS_TABLETS(?: LIKE '(?P<like>[^']*)')?", Session._show_tablets),
         (r"SELECT @@(?:global\.)?server_uuid", Session._server_uuid),
+        (r"SELECT @@version_comment", Session._version),
         (r"USE `?(?P<target>[^`]+)`?", Session._use),
         (r"SET .*", Session._nothing),
         (r"SELECT (?P<n>\d+)", Session._one),

@@ -7,12 +7,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 
 from .api import Api
+from .deployments import Deployments
 from .failures import Failures
 from .fleet import Fleet, Tablet
 from .kubernetes import Kubernetes
-from .layout import Layout
+from .layout import Layout, VtgatePlan
 from .referee import Referee
 from .store import Store
 from .timeline import VIRTUAL_START, Timeline, VirtualClock
@@ -33,12 +36,17 @@ class Simulation:
         self.fleet = Fleet(layout, self.timeline)
         self.kubernetes = Kubernetes(layout, self.timeline, self.store, self.fleet)
         self.kubernetes.build()
+        self.deployments = Deployments(self.kubernetes)
+        self.deployments.build()
+        self.deployments.on_start.append(self._started)
+        self.deployments.on_stop.append(self._stopped)
+        self.on_vtgate: list[Callable[[Vtgate], object]] = []  # told of each that starts later
         self.fleet.begin()
         self.vtgates = {plan.name: Vtgate(plan, self.fleet, n) for n, plan in enumerate(layout.vtgates)}
         self.failures = Failures(self.fleet, self.kubernetes)
         self.vtorc = Vtorc(self.fleet)
         self.vtctldclient = Vtctldclient(self.fleet)
-        self.api = Api(self.store, self.kubernetes, self.fleet, self.vtgates)
+        self.api = Api(self.store, self.kubernetes, self.fleet, self.vtgates, self.deployments)
         known: dict[object, dict[str, Row]] = {}
         for vtgate in self.vtgates.values():
             self.fleet.on_change.append(vtgate.heard)
@@ -48,6 +56,27 @@ class Simulation:
             vtgate.begin(known[watched])
         self.referee = Referee(self.fleet, self.kubernetes, self.vtgates)
         self.vtorc.begin()
+
+    def add_vtgate(self, plan: VtgatePlan) -> Vtgate:
+        """One that starts while the fleet lives: it reads the topology before it is Ready."""
+        vtgate = Vtgate(plan, self.fleet, len(self.vtgates))
+        self.fleet.on_change.append(vtgate.heard)
+        vtgate.begin()
+        vtgate.on_change.append(self.referee.look)
+        self.vtgates[plan.name] = vtgate
+        for listener in self.on_vtgate:
+            listener(vtgate)
+        return vtgate
+
+    def _started(self, component: str, pod: str, version: str) -> None:
+        if component == "vtgate":
+            self.add_vtgate(replace(self.layout.vtgates[0], name=pod, version=version))
+
+    def _stopped(self, pod: str) -> None:
+        vtgate = self.vtgates.pop(pod, None)
+        if vtgate is not None:
+            vtgate.down = True
+            self.fleet.on_change.remove(vtgate.heard)
 
     def tablet(self, alias: str) -> Tablet:
         """A tablet by alias, or by uid alone."""

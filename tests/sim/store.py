@@ -18,6 +18,7 @@ KINDS = {
     "persistentvolumeclaims": ("v1", "PersistentVolumeClaim"),
     "persistentvolumes": ("v1", "PersistentVolume"),
     "statefulsets": ("apps/v1", "StatefulSet"),
+    "deployments": ("apps/v1", "Deployment"),
     "leases": ("coordination.k8s.io/v1", "Lease"),
     "poddisruptionbudgets": ("policy/v1", "PodDisruptionBudget"),
     "configmaps": ("v1", "ConfigMap"),

@@ -31,6 +31,11 @@ def test_a_tablet_is_in_the_groups_of_its_keyspace_shard_cell_and_type() -> None
     }
 
 
+def test_a_tablet_is_in_the_group_of_its_node_where_it_has_one() -> None:
+    assert groups_of(a_tablet(node="worker-1.example"))["vitess_node_worker_1_example"] == "node worker-1.example"
+    assert not [group for group in groups_of(a_tablet(node=None)) if group.startswith("vitess_node")]
+
+
 @pytest.mark.parametrize(
     ("shard", "group"),
     [

@@ -20,6 +20,8 @@ from ansible_collections.vtops.vitess.plugins.module_utils.rights import (
     Removal,
     Right,
     Rule,
+    of_components,
+    of_cordons,
     of_kept_plans,
     of_roll,
     of_spec,
@@ -68,9 +70,16 @@ def test_the_documented_roles_grant_exactly_what_the_gate_asks_for() -> None:
     granted = granted_by(found["Role"]) + granted_by(found["ClusterRole"])
     # Of ConfigMaps the pause switch alone, and where plans are kept in the cluster, those too.
     assert [right for right in set(granted) if granted.count(right) > 1] == [Right("get", "configmaps", "vitess")]
-    specifying = of_spec("vitess", ["vitess"])
     rolling = of_roll("vitess", ["vitess"], ["vitess"], by_exec=True, removals=Removal)
-    assert set(granted) == {*rolling, *specifying, *of_kept_plans("vitess")}
+    others = {*of_spec("vitess", ["vitess"]), *of_components("vitess", ["vitess"]), *of_cordons()}
+    assert set(granted) == {*rolling, *others, *of_kept_plans("vitess")}
+
+
+def test_only_the_use_cases_that_need_it_write_deployments_and_nodes() -> None:
+    rolling = {str(right) for right in of_roll("vitess", ["vitess"], ["vitess"], by_exec=True)}
+    components = {str(right) for right in of_components("vitess", ["vitess"])} - rolling
+    assert components == {f"{verb} deployments in namespace vitess" for verb in ("get", "list", "patch")}
+    assert {str(right) for right in of_cordons()} - rolling == {"get nodes cluster-wide", "patch nodes cluster-wide"}
 
 
 def test_only_a_change_of_specs_writes_owners() -> None:

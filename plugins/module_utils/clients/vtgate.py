@@ -169,6 +169,11 @@ class VtgateClient:
             raise EdgeError(f"/debug/vars of {self.endpoint.name} cannot be read: {error}") from error
         return page
 
+    def build_version(self) -> str:
+        """What it says of itself: C(Version: 24.0.2 (Git revision ...)). @@version is the MySQL version that it plays. Raises EdgeError."""
+        rows = self.rows("SELECT @@version_comment")
+        return str(rows[0][0]) if rows and rows[0] else ""
+
     def canary(self, keyspace: str, shard: str, kind: str, alias: Alias, server_uuid: str, tries: int) -> int:
         """Read @@server_uuid through this vtgate until this very tablet answers; how many reads it took.
 

@@ -43,6 +43,7 @@ def argument_spec() -> dict[str, Any]:
         "transaction_limit": {"type": "float", "default": 2.0},
         "transaction_wait": {"type": "float", "default": 60.0},
         "new_primary": {"type": "str"},
+        "avoid_nodes": {"type": "list", "elements": "str", "default": []},
         "wait_replicas_timeout": {"type": "float", "default": 3.0},
         "reparent_timeout": {"type": "float", "default": 6.5},
         "agree_timeout": {"type": "float", "default": 60.0},

@@ -14,14 +14,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from .. import gates, labels, place, template
+from .. import gates, labels, place, template, versions
 from ..arguments import cluster_spec
-from ..claim import Claim, ClaimHeld, ClaimLost, Claims, Holder
+from ..claim import Claim, ClaimHeld, ClaimLost, Claims, Holder, release_all, tick_all
 from ..clients.kubernetes import Json
 from ..cluster import Cluster, explain, parse_stateful_set, stateful_set_path
 from ..errors import EdgeError, OutcomeUnknown, Refused, StepFailure
 from ..executor import Process
 from ..fleet import Pod
+from ..owner_spec import Stop, can_i, recorded_on, send, to_put_back
 from ..owners import Owner, Recorded
 from ..session import UNCHANGED, fence
 from ..timestamps import timestamp
@@ -48,6 +49,7 @@ def argument_spec() -> dict[str, Any]:
         "state": {"type": "str", "choices": ["present", "previous"], "default": "present"},
         "vttablet_image": {"type": "str"},
         "mysqld_image": {"type": "str"},
+        "mysql_series": {"type": "str"},
         "images_together": {"type": "bool", "default": False},
         "resources": {"type": "dict", "options": dict.fromkeys(template.CONTAINERS, of_container)},
         "node_selector": {"type": "dict"},
@@ -103,14 +105,6 @@ class Target:
         return tuple(m.pod for m in self.members if m.pod is not None)
 
 
-class Stop(Exception):
-    """Why an owner cannot be given its spec: the gate, and the reason."""
-
-    def __init__(self, gate: str, reason: str, next_command: str = "") -> None:
-        super().__init__(reason)
-        self.gate, self.next_command = gate, next_command
-
-
 def run(params: dict[str, Any], cluster: Cluster, clock: Clock, report: Report, executor: Process) -> dict[str, Any]:
     """Raises StepFailure, EdgeError, ValueError."""
     return _Run(params, cluster, clock, report, executor).run()
@@ -144,6 +138,7 @@ class _Run:
         todo = [target for target in looked if target.differs]
         if todo:
             self._require_rights(todo)
+            self._require_mysql_step(todo)
             room = place.Room(self.cluster.nodes(), self._requested_on)
             proved = self._each(todo, lambda target: self._proved(target, room))
             after = {target.key: target for target in proved}
@@ -233,25 +228,16 @@ class _Run:
             raise Stop("owner_is_supported", owner.refusal)
         target = Target(key, members, owner, item, item["spec"]["template"])
         try:
-            recorded = Recorded.from_text((item["metadata"].get("annotations") or {}).get(labels.PREVIOUS, ""))
-            target = replace(target, recorded=recorded)
-            wanted = self._recorded(target) if self.back else template.applied(target.template, self.change)
+            target = replace(target, recorded=recorded_on(item))
+            name = f"StatefulSet {owner.name}"
+            wanted = (
+                to_put_back(target.recorded, target.template, name)
+                if self.back
+                else template.applied(target.template, self.change)
+            )
         except ValueError as error:
             raise Stop("spec_is_editable", f"StatefulSet {owner.name} {error}") from error
         return replace(target, wanted=wanted)
-
-    @staticmethod
-    def _recorded(target: Target) -> Json:
-        """The template to put back; the present one where that was done already."""
-        recorded = target.recorded
-        if recorded is None:
-            raise Stop("spec_is_recorded", f"StatefulSet {target.owner.name} has no earlier spec on record")
-        if recorded.fingerprint != template.fingerprint(target.template):
-            raise Stop(
-                "spec_is_recorded",
-                f"StatefulSet {target.owner.name} was changed by somebody else since: what is on record ({recorded.at}) would undo that too",
-            )
-        return target.template if recorded.template is None else recorded.template
 
     def _proved(self, target: Target, room: place.Room) -> Target:
         """Whether it may be written: images, the dry run's answer, and a place for every Pod. Raises Stop."""
@@ -264,6 +250,30 @@ class _Run:
             away = ", ".join(str(member.alias) for member in target.members if member.in_flight)
             self._note(f"{away} is in flight: it comes back with this spec")
         return replace(target, wanted=admitted)
+
+    def _require_mysql_step(self, todo: list[Target]) -> None:
+        """What is announced is what the image's tag says, and a step that MySQL documents from what each mysqld reports.
+
+        Before the spec is written: a Pod that goes for any reason would come back with it. Raises StepFailure.
+        """
+        text, image = self.params["mysql_series"], self.params["mysqld_image"]
+        if not text:
+            return
+        announced = versions.Series.parse(text)
+        tagged = versions.of_image(image) if image else None
+        if tagged is not None and tagged.series != announced:
+            reason = f"mysql_series is {announced}, but the tag of {image} says {tagged.series}"
+            raise self._failure(gates.mysql_step_is_allowed.__name__, reason)
+        problems = []
+        for keyspace, shard in sorted({shard for target in todo for shard in target.shards}):
+            read = self.cluster.read_shard(keyspace, shard, vtgates=False)
+            verdicts = [
+                gate(gates.Case(shard=read, alias=tablet.alias, now=0.0, mysql_series=announced))
+                for tablet in read.tablets
+                for gate in (gates.mysql_step_is_allowed, gates.two_mysql_series_at_most)
+            ]
+            problems += [Stop(verdict.gate, verdict.reason) for verdict in gates.red(tuple(verdicts))]
+        self._raise_first(problems)
 
     def _one_image_at_a_time(self, target: Target) -> None:
         if self.params["images_together"] or self.back:
@@ -300,18 +310,9 @@ class _Run:
 
     def _send(self, target: Target, dry_run: bool, written: Json | None = None) -> Json:
         """The PATCH of what was read. Raises Stop where it is not admitted, Refused (409) where it was changed since."""
-        meta: Json = {"resourceVersion": target.item["metadata"]["resourceVersion"]}
-        if written is not None:
-            meta["annotations"] = {labels.PREVIOUS: self._to_record(target, written).as_text()}
-        spec = {"template": template.merge_patch(target.template, target.wanted)}
-        try:
-            return self.cluster.kube.merge(target.path, {"metadata": meta, "spec": spec}, dry_run)
-        except Refused as error:
-            if error.status in (401, 403) and "admission" not in str(error):
-                raise Stop(gates.rights_are_granted.__name__, explain(error), self._can_i(target.key[0])) from error
-            if error.status in (400, 403, 422):
-                raise Stop("admission", f"StatefulSet {target.owner.name} is not admitted: {error}") from error
-            raise
+        record = None if written is None else self._to_record(target, written)
+        name = f"StatefulSet {target.owner.name}"
+        return send(self.cluster.kube, target.path, target.item, target.wanted, name, dry_run, record)
 
     def _to_record(self, target: Target, written: Json) -> Recorded:
         """What is there now; a spec that no Pod got Ready with is not worth going back to, so the one before it stays on record."""
@@ -347,7 +348,7 @@ class _Run:
         kept: set[str] = set()
         written: dict[Key, Target] = {}
         todo = [target for target in looked if target.differs]
-        self.waiter.tick = lambda: _tick(held)
+        self.waiter.tick = lambda: tick_all(held)
         try:
             for name, shard in self._leases(todo).items():
                 before = self.claims.read(name)
@@ -356,13 +357,13 @@ class _Run:
                 put_up = partial(fence, self.cluster, *shard, self.claims.holder.roll)
                 held.append(self.claims.take(name, self.waiter, self.params["claim_wait"], put_up))
             for target in todo:
-                _tick(held)
+                tick_all(held)
                 written[target.key] = self._written(target, room)
         except (Stop, ClaimHeld, ClaimLost, EdgeError) as error:
             raise self._broken_off(error, [t for t in todo if t.key in written], todo) from error
         finally:
             self.waiter.tick = lambda: None
-            _release(claim for claim in held if claim.name not in kept)
+            release_all(claim for claim in held if claim.name not in kept)
         return [written.get(target.key, target) for target in looked]
 
     def _written(self, target: Target, room: place.Room) -> Target:
@@ -436,14 +437,10 @@ class _Run:
             raise self._failure(
                 gates.rights_are_granted.__name__,
                 f"Kubernetes does not let us {missing}: grant what docs/rbac.yaml lists for tablet_spec",
-                next_command=self._can_i(granted.missing[0].namespace),
+                next_command=can_i(granted.missing[0].namespace),
             )
         if granted.note:
             self._note(granted.note)
-
-    @staticmethod
-    def _can_i(namespace: str) -> str:
-        return f"kubectl -n {namespace} auth can-i --list"
 
     def _broken_off(self, error: Exception, written: list[Target], todo: list[Target]) -> StepFailure:
         state = UNCHANGED
@@ -500,17 +497,3 @@ class _Run:
             "owners": rows,
             "notes": self.notes,
         }
-
-
-def _tick(held: list[Claim]) -> None:
-    for claim in held:
-        claim.tick()
-
-
-def _release(claims: Iterable[Claim]) -> None:
-    """One that cannot be released expires; why the step failed must not be lost over it."""
-    for claim in claims:
-        try:
-            claim.release()
-        except EdgeError:
-            continue
