@@ -22,7 +22,7 @@ from .clients.vtctld import Vtctld
 from .clients.vtgate import Endpoint, VtgateClient
 from .clients.vttablet import Vttablet, VttabletVars, alias_of_command_line, parse_flags
 from .errors import EdgeError, Refused, Unreachable
-from .fleet import Alias, Mysqld, Pod, Shard, Tablet, Vtgate
+from .fleet import Alias, Budget, Mysqld, Pod, Shard, Tablet, Vtgate
 from .owners import Owner, stateful_set_refusal, unsupported
 from .place import Ground, Needs, Node, Place, Resources, Term
 from .rights import Granted, Right, Rule
@@ -247,6 +247,14 @@ class Cluster:
             raise EdgeError(f"ConfigMap {name} holds no {key}") from error
 
     # -- Pods and owners
+
+    def budgets(self) -> tuple[Budget, ...]:
+        """The disruption budgets of the namespaces with tablets."""
+        return tuple(
+            parse_budget(item)
+            for namespace in self.scope.namespaces_of_tablets
+            for item in self.kube.items(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets")
+        )
 
     def tablet_pods(self) -> tuple[Pod, ...]:
         """All tablet Pods of the cluster."""
@@ -646,10 +654,26 @@ def parse_pod(item: Json) -> Pod:
         marks=vitess_operator.parse_marks(annotations),
         underscored=_underscored(spec) if operated else "",
         needs=place.parse_needs(spec) if operated else Needs(),
+        labels=frozenset((str(key), str(value)) for key, value in (meta.get("labels") or {}).items()),
+        grace_s=float(spec.get("terminationGracePeriodSeconds", 30)),
         running=frozenset(
             str(one["name"])
             for one in status.get("containerStatuses") or []
             if (one.get("state") or {}).get("running") is not None
+        ),
+    )
+
+
+def parse_budget(item: Json) -> Budget:
+    """From policy/v1."""
+    selector = (item.get("spec") or {}).get("selector") or {}
+    return Budget(
+        namespace=str(item["metadata"].get("namespace") or ""),
+        name=str(item["metadata"]["name"]),
+        wants=frozenset((str(key), str(value)) for key, value in (selector.get("matchLabels") or {}).items()),
+        rules=tuple(
+            (str(rule["key"]), str(rule["operator"]), frozenset(map(str, rule.get("values") or [])))
+            for rule in selector.get("matchExpressions") or []
         ),
     )
 

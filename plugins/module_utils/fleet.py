@@ -111,6 +111,8 @@ class Pod:
     underscored: str = ""  # a flag of its vttablet that is written with underscores
     needs: Needs = field(default_factory=Needs)  # what its own spec asks of a node
     running: frozenset[str] = frozenset()  # its containers that run now
+    labels: frozenset[tuple[str, str]] = frozenset()
+    grace_s: float = 30.0  # terminationGracePeriodSeconds
 
     @property
     def owner(self) -> tuple[str, str, str]:
@@ -168,6 +170,30 @@ class Tablet:
     def mysql(self) -> Version | None:
         """The version that its mysqld reports, None where that does not answer."""
         return of_server(self.mysqld.version) if self.mysqld else None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """A PodDisruptionBudget. wants: its matchLabels. rules: its matchExpressions, key, operator and values."""
+
+    namespace: str
+    name: str
+    wants: frozenset[tuple[str, str]] = frozenset()
+    rules: tuple[tuple[str, str, frozenset[str]], ...] = ()
+
+    def selects(self, pod: Pod) -> bool:
+        """As a label selector does; one of policy/v1 that is empty selects every Pod of its namespace."""
+        if pod.namespace != self.namespace or not self.wants <= pod.labels:
+            return False
+        have = dict(pod.labels)
+        return all(_holds(have.get(key), operator, values) for key, operator, values in self.rules)
+
+
+def _holds(value: str | None, operator: str, values: frozenset[str]) -> bool:
+    """One expression of a label selector (k8s.io/apimachinery pkg/labels/selector.go)."""
+    if operator in ("Exists", "DoesNotExist"):
+        return (value is not None) == (operator == "Exists")
+    return (value in values) == (operator == "In")
 
 
 def is_address(hostname: str) -> bool:

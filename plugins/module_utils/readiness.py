@@ -9,19 +9,30 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from . import versions
-from .fleet import Alias, Shard, TabletType, is_address
+from .fleet import Alias, Budget, Shard, TabletType, is_address
 from .plan import Step
 from .versions import Series
 
 # With --init-tablet-type-lookup (v24) a restarted vttablet keeps the type that it was given.
 HELD_SINCE = 24
 LONG_TRANSACTION_S = 5.0
+# Of the release of v24 that is the first to take a route away with its tablet (vitess#20328), and to end a deadlock of vtorc's (#20083).
+STALE_ROUTES_FIXED = (24, 0, 2)
+ONTERM_S = 10.0  # vttablet's --onterm-timeout: how long it ends its health streams before it stops
+MYSQLD_STOP_S = 15.0  # the least that a mysqld should be given to stop by itself
 
 
 def notes(order: Sequence[Step], shards: Sequence[Shard], mysql_series: Series | None = None) -> list[str]:
     """In a plan's order; nothing where it replaces no tablet. shards: those that were asked."""
     todo = [step for step in order if step.action == "replace"]
-    found = (_refresh(todo, shards), _not_held(todo), _mysql(todo, shards, mysql_series), _no_return(order))
+    found = (
+        _refresh(todo, shards),
+        _not_held(todo),
+        _patch_level(todo),
+        _grace(todo, shards),
+        _mysql(todo, shards, mysql_series),
+        _no_return(order),
+    )
     return [note for note in found if note] if todo else []
 
 
@@ -48,6 +59,53 @@ def _not_held(todo: Sequence[Step]) -> str:
         f"{len(early)} tablets will run a Vitess before v{HELD_SINCE}: each serves as soon as it has started, before it was seen to "
         "have caught up; what it served until then is in the result"
     )
+
+
+def _patch_level(todo: Sequence[Step]) -> str:
+    late = sorted(
+        {step.wanted for step in todo if (version := versions.of_image(step.wanted)) and _is_before_fix(version)}
+    )
+    if not late:
+        return ""
+    return f"{', '.join(late)}: v24.0.2 is the first v24 without a known fault in routing and in vtorc (vitess#20328, #20083)"
+
+
+def _is_before_fix(version: versions.Version) -> bool:
+    return version.major == STALE_ROUTES_FIXED[0] and (version.major, version.minor, version.patch) < STALE_ROUTES_FIXED
+
+
+def _grace(todo: Sequence[Step], shards: Sequence[Shard]) -> str:
+    taken = {step.alias for step in todo}
+    pods = [t.pod for shard in shards for t in shard.tablets if t.alias in taken and t.pod is not None]
+    short = min((pod.grace_s for pod in pods), default=ONTERM_S + MYSQLD_STOP_S)
+    if short >= ONTERM_S + MYSQLD_STOP_S:
+        return ""
+    return (
+        f"a Pod is killed {short:g} s after it is told to stop (terminationGracePeriodSeconds), of which vttablet may take {ONTERM_S:g} s "
+        "(--onterm-timeout): a mysqld that is killed recovers when it starts, which takes longer"
+    )
+
+
+def of_budgets(todo: Sequence[Step], shards: Sequence[Shard], budgets: Sequence[Budget]) -> tuple[list[str], list[str]]:
+    """What forbids the roll, and what an operator should know, of the disruption budgets of its Pods.
+
+    More than one for a Pod is a refusal for ever (kubernetes pkg/registry/core/pod/storage/eviction.go). vitess-operator evicts nothing.
+    """
+    taken = {step.alias for step in todo}
+    tablets = [t for shard in shards for t in shard.tablets if t.alias in taken and t.pod is not None]
+    problems, alone = [], []
+    for tablet in tablets:
+        pod = tablet.pod
+        if pod is None or pod.owner_kind != "StatefulSet":
+            continue
+        mine = sorted(budget.name for budget in budgets if budget.selects(pod))
+        if len(mine) > 1:
+            problems.append(
+                f"{tablet.alias}: the disruption budgets {', '.join(mine)} select Pod {pod.name}: Kubernetes evicts no Pod that has two"
+            )
+        alone += [] if mine else [pod.name]
+    note = f"no disruption budget selects {', '.join(alone[:3])}{' and others' if len(alone) > 3 else ''}: a node drain may take two of a shard"
+    return problems, [note] if alone else []
 
 
 def _mysql(todo: Sequence[Step], shards: Sequence[Shard], told: Series | None) -> str:

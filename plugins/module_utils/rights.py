@@ -15,6 +15,7 @@ Json = dict[str, Any]
 # What is not here is in the core group.
 GROUPS = {
     "leases": "coordination.k8s.io",
+    "poddisruptionbudgets": "policy",
     "statefulsets": "apps",
     "deployments": "apps",
     "vitessclusters": "planetscale.com",
@@ -59,6 +60,7 @@ _OF_TABLETS = {
     "pods": ("get", "list", "patch"),
     "pods/proxy": ("get",),
     "persistentvolumeclaims": ("get", "patch"),
+    "poddisruptionbudgets": ("list",),
 }
 _OF_SPECS = {"statefulsets": ("get", "patch")}
 _OF_COMPONENTS = {"pods": ("list",), "pods/proxy": ("get",), "deployments": ("get", "list", "patch")}

@@ -163,6 +163,11 @@ class FakeVtgate:
     reads: int = 0
 
 
+def a_budget(name: str = "tablets", **selector: Any) -> Json:
+    """One that selects every Pod, unless it is told which."""
+    return {"metadata": {"namespace": "vitess", "name": name}, "spec": {"maxUnavailable": 1, "selector": selector}}
+
+
 class World:
     """One shard commerce/-80 with PRIMARY 101 and REPLICAs 102 and 103 under semi_sync, two vtgates, StatefulSets with OnDelete.
 
@@ -179,6 +184,7 @@ class World:
         self.pods: dict[str, Json] = {}
         self.leases: dict[str, Json] = {}
         self.config_maps: dict[str, Json] = {}
+        self.budgets: list[Json] = [a_budget()]
         self.claims: dict[str, Json] = {}
         self.stateful_sets: dict[str, Json] = {}
         self.nodes: dict[str, Json] = {name: a_node(name) for name in ("worker-1", "worker-2")}
@@ -547,6 +553,10 @@ class FakeKubernetes(KubernetesClient):
                 lambda name, body: found(world.config_maps, name),
             ),
             (r"POST /api/v1/namespaces/vitess/configmaps", self._create_config_map),
+            (
+                r"GET /apis/policy/v1/namespaces/vitess/poddisruptionbudgets",
+                lambda body: {"items": world.budgets},
+            ),
             (rf"POST {lease}", self._create_lease),
             (rf"PUT {lease}/([\w.-]+)", self._replace_lease),
             (

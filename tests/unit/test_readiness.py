@@ -22,7 +22,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.fleet import (
 from ansible_collections.vtops.vitess.plugins.module_utils.plan import Step
 from ansible_collections.vtops.vitess.plugins.module_utils.readiness import notes
 from ansible_collections.vtops.vitess.plugins.module_utils.versions import Series
-from ansible_collections.vtops.vitess.tests.unit.factories import REPLICA, a_replica_mysqld
+from ansible_collections.vtops.vitess.tests.unit.factories import REPLICA, a_pod, a_replica_mysqld
 
 V23, V24 = "vitess/lite:v23.0.3", "vitess/lite:v24.0.2"
 
@@ -85,3 +85,20 @@ def test_a_new_mysqld_image_asks_which_series_it_brings() -> None:
 
 def test_a_restart_at_the_same_version_can_always_be_turned_back() -> None:
     assert notes([step(101, TabletType.PRIMARY, current=V24)], []) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"), [("24.0.1", True), ("24.0.2", False), ("25.0.0", False), ("23.0.3", False)]
+)
+def test_a_release_with_a_known_fault_is_said(wanted: str, said: bool) -> None:
+    found = notes([step(wanted=f"vitess/lite:v{wanted}")], [shard(hostname="a.name")])
+    assert any("vitess#20328" in note for note in found) is said
+
+
+@pytest.mark.parametrize(("grace", "said"), [(20.0, True), (25.0, False), (600.0, False)])
+def test_a_grace_period_that_kills_mysqld_is_said(grace: float, said: bool) -> None:
+    seen = shard(hostname="a.name")
+    pod = a_pod(REPLICA, grace_s=grace)
+    seen = replace(seen, tablets=tuple(replace(t, pod=pod) for t in seen.tablets))
+    found = notes([step()], [seen])
+    assert any("terminationGracePeriodSeconds" in note for note in found) is said

@@ -140,12 +140,16 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     found = in_parallel(looks, SHARDS_AT_ONCE)
     problems = [problem for each in found for problem in each]
     problems += [problem for view in known for problem in preflight.far(view)]
+    forbidden, unguarded = readiness.of_budgets(
+        [step for step in order if step.action == "replace"], views, cluster.budgets() if todo else ()
+    )
+    problems += forbidden
     if problems:
         raise plan.Unfit(_in_short(problems))
     primaries = [view.primary for view in views if view.primary in todo and not params["hold_before_reparent"]]
     oldest = in_parallel([partial(_oldest_transaction, cluster, alias) for alias in primaries], SHARDS_AT_ONCE)
     notes = [*readiness.notes(order, views, series), *readiness.of_transactions(zip(primaries, oldest, strict=True))]
-    notes += preflight.passed
+    notes += [*unguarded, *preflight.passed]
     entries = [member.entry for member in concerned.values() if member.entry is not None]
     ahead = forecast.forecast(order, document["batches"], views, entries, clock.time())
     if approved is None:

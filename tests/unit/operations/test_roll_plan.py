@@ -14,7 +14,7 @@ from ansible_collections.vtops.vitess.plugins.module_utils.fleet import Alias
 from ansible_collections.vtops.vitess.plugins.module_utils.operations import roll_plan
 from ansible_collections.vtops.vitess.plugins.module_utils.plan import Unfit
 from ansible_collections.vtops.vitess.tests.unit.factories import PRIMARY, REPLICA, SIBLING
-from ansible_collections.vtops.vitess.tests.unit.fakes import World, stamp
+from ansible_collections.vtops.vitess.tests.unit.fakes import World, a_budget, stamp
 from ansible_collections.vtops.vitess.tests.unit.operations.faults import ANY_ACT, MYSQL_SERIES, OWNER, Fault
 
 ALL = [str(PRIMARY), str(REPLICA), str(SIBLING)]
@@ -517,3 +517,36 @@ def test_a_primary_without_its_replicas_may_be_selected_where_it_waits_for_them(
     with pytest.raises(Unfit, match="comes last"):
         run(world, [str(PRIMARY)])
     assert run(world, [str(PRIMARY)], replicas_wait=60.0)["order"] == [str(PRIMARY)]
+
+
+# -- disruption budgets
+
+
+def test_a_pod_with_two_disruption_budgets_is_refused_before_anything_is_touched(world: World) -> None:
+    world.budgets.append(a_budget("all-of-the-team", matchLabels={labels.REVISION: "old"}))
+    with pytest.raises(
+        Unfit, match="the disruption budgets all-of-the-team, tablets select Pod commerce-x-80-102: Kubernetes evicts"
+    ):
+        run(world)
+
+
+@pytest.mark.parametrize(
+    ("selector", "selects"),
+    [
+        ({}, True),
+        ({"matchLabels": {labels.REVISION: "other"}}, False),
+        ({"matchExpressions": [{"key": labels.REVISION, "operator": "In", "values": ["old", "new"]}]}, True),
+        ({"matchExpressions": [{"key": labels.REVISION, "operator": "NotIn", "values": ["old"]}]}, False),
+        ({"matchExpressions": [{"key": labels.REVISION, "operator": "Exists"}]}, True),
+        ({"matchExpressions": [{"key": labels.REVISION, "operator": "DoesNotExist"}]}, False),
+    ],
+)
+def test_a_shard_without_a_disruption_budget_is_said(world: World, selector: dict[str, Any], selects: bool) -> None:
+    world.budgets[:] = [a_budget(**selector)]
+    said = [note for note in run(world)["notes"] if "no disruption budget selects" in note]
+    assert bool(said) is not selects
+
+
+def test_pods_that_are_taken_by_name_of_another_namespace_are_none_of_a_budgets(world: World) -> None:
+    world.budgets[0]["metadata"]["namespace"] = "elsewhere"
+    assert any("no disruption budget" in note for note in run(world)["notes"])
