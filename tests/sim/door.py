@@ -38,7 +38,7 @@ def scrambled(password: str) -> bytes:
     """What a client that has the password answers to the salt."""
     once = hashlib.sha1(password.encode()).digest()
     mixed = hashlib.sha1(b"".join(SALT) + hashlib.sha1(once).digest()).digest()
-    return bytes(a ^ b for a, b in zip(once, mixed))
+    return (int.from_bytes(once, "big") ^ int.from_bytes(mixed, "big")).to_bytes(len(once), "big")
 
 
 def certified(host: str, ca_file: Path) -> ssl.SSLContext:
