@@ -79,6 +79,10 @@ playbooks: venv ## the real ansible-playbook on simulated fleets: signals, hooks
 unit-oldest: venv ## the unit tests on the oldest Python, ansible-core and libraries that we say we support
 	tests/ci/oldest
 
+.PHONY: matrix
+matrix: ## the unit tests, and a roll by ansible-playbook, on each ansible-core that is supported and that a Python here can run
+	tests/ci/matrix $(CORES)
+
 .PHONY: build
 build: venv ## the artefact, its contents checked, and galaxy-importer's opinion of it
 	tests/ci/build

@@ -15,20 +15,30 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .door import Door, certified
 from .layout import NAMESPACE, TABLE, Layout, Timings, like_the_lab, many
 from .server import Server
 from .simulation import Simulation
 
+HOST, CA_FILE = "127.0.0.1", "ca.crt"
 SELECTORS = {f"{name}_selector": f"planetscale.com/component={name}" for name in ("vtctld", "vtgate")}
 
 
-def kubeconfig(server: Server) -> dict[str, Any]:
-    """As JSON, which is YAML too."""
+def guarded(host: str, out: Path) -> Door:
+    """TLS, and the token and log-in of the environment: a command line may be read by everybody."""
+    out.mkdir(parents=True, exist_ok=True)
+    token, user, password = (os.environ[f"SIMULATED_{name}"] for name in ("TOKEN", "USER", "PASSWORD"))
+    return Door(token, user, password, certified(host, out / CA_FILE))
+
+
+def kubeconfig(server: Server, out: Path) -> dict[str, Any]:
+    """As JSON, which is YAML too; where the fleet is guarded, without its token."""
+    authority = {"certificate-authority": str(out / CA_FILE)} if server.door.tls else {}
     return {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "simulated",
-        "clusters": [{"name": "simulated", "cluster": {"server": server.url}}],
+        "clusters": [{"name": "simulated", "cluster": {"server": server.url, **authority}}],
         "users": [{"name": "simulated", "user": {}}],
         "contexts": [
             {"name": "simulated", "context": {"cluster": "simulated", "user": "simulated", "namespace": NAMESPACE}}
@@ -46,6 +56,7 @@ def description(server: Server, out: Path) -> dict[str, Any]:
         "url": server.url,
         "pid": os.getpid(),
         "kubeconfig": str(out / "kubeconfig"),
+        "ca_cert": str(out / CA_FILE) if server.door.tls else "",
         "context": "simulated",
         "namespace": NAMESPACE,
         "cell": "zone1",
@@ -65,15 +76,17 @@ def description(server: Server, out: Path) -> dict[str, Any]:
 def write(server: Server, out: Path) -> Path:
     """kubeconfig and lab.json in a directory; the latter's path."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "kubeconfig").write_text(json.dumps(kubeconfig(server), indent=2) + "\n", encoding="utf-8")
+    (out / "kubeconfig").write_text(json.dumps(kubeconfig(server, out), indent=2) + "\n", encoding="utf-8")
     path = out / "lab.json"
     path.write_text(json.dumps(description(server, out), indent=2) + "\n", encoding="utf-8")
     return path
 
 
-async def serve(layout: Layout, out: Path, port: int, stay_with: int, virtual: bool = False) -> None:
+async def serve(
+    layout: Layout, out: Path, port: int, stay_with: int, virtual: bool = False, door: Door | None = None
+) -> None:
     """Until SIGTERM, or until that process is gone."""
-    server = Server(Simulation(layout, virtual))
+    server = Server(Simulation(layout, virtual), HOST, door)
     await server.open(port)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -105,6 +118,9 @@ def main() -> int:
     options.add_argument("--nodes", type=int, default=2)
     options.add_argument("--movable", action="store_true", help="volumes may be used on every node")
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument(
+        "--guarded", action="store_true", help="TLS, and what SIMULATED_TOKEN, _USER and _PASSWORD say"
+    )
     options.add_argument("--stay-with", type=int, default=0, help="pid with which the fleet ends")
     given = options.parse_args()
     common: dict[str, Any] = {
@@ -120,7 +136,9 @@ def main() -> int:
     if not lab_size:
         del common["nodes"]  # a node for each shard
     layout = like_the_lab(**common) if lab_size else many(given.tablets, given.vtgates, **common)
-    asyncio.run(serve(layout, given.out.resolve(), given.port, given.stay_with, given.virtual))
+    out = given.out.resolve()
+    door = guarded(HOST, out) if given.guarded else None
+    asyncio.run(serve(layout, out, given.port, given.stay_with, given.virtual, door))
     return 0
 
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -40,14 +42,29 @@ GROUPS = {
 }
 
 
+@dataclass(frozen=True)
+class Credentials:
+    """What a guarded fleet asks for."""
+
+    token: str = field(repr=False)
+    user: str
+    password: str = field(repr=False)
+
+
 class SimulatedLab(Lab):
-    """A process of its own (python -m tests.sim) that ends with this one."""
+    """A process of its own (python -m tests.sim) that ends with this one. credentials: it is guarded by TLS and by these."""
 
     def __init__(
-        self, speed: float = 20.0, out: Path = OUT, old: str = "23.0.3", new: str = "24.0.2", more: tuple[str, ...] = ()
+        self,
+        speed: float = 20.0,
+        out: Path = OUT,
+        old: str = "23.0.3",
+        new: str = "24.0.2",
+        more: tuple[str, ...] = (),
+        credentials: Credentials | None = None,
     ) -> None:
         super().__init__({}, out)
-        self.speed, self.more = speed, more
+        self.speed, self.more, self.credentials = speed, more, credentials
         self._process: subprocess.Popen[bytes] | None = None
         self._start(old, new)
 
@@ -64,10 +81,15 @@ class SimulatedLab(Lab):
         described = self.out / "lab.json"
         described.unlink(missing_ok=True)
         line = [sys.executable, "-m", "tests.sim", "--out", str(self.out), "--speed", str(self.speed)]
+        environment = dict(os.environ)
+        if self.credentials is not None:
+            line.append("--guarded")
+            environment |= {f"SIMULATED_{name.upper()}": value for name, value in vars(self.credentials).items()}
         with (self.out / "fleet.log").open("wb") as log:
             self._process = subprocess.Popen(
                 [*line, *self.more, "--old", old, "--new", new, "--stay-with", str(os.getpid())],
                 cwd=TOP,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -144,8 +166,12 @@ class SimulatedLab(Lab):
         """A request to the fleet's API."""
         data = None if body is None else json.dumps(body).encode()
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
-        request = urllib.request.Request(self.facts["url"] + path, data, {"Content-Type": kind}, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        headers, context = {"Content-Type": kind}, None
+        if self.credentials is not None:
+            headers["Authorization"] = f"Bearer {self.credentials.token}"
+            context = ssl.create_default_context(cafile=self.facts["ca_cert"])
+        request = urllib.request.Request(self.facts["url"] + path, data, headers, method=method)
+        with urllib.request.urlopen(request, timeout=60, context=context) as answer:
             return json.load(answer)
 
     # -- the fleet is its own witness

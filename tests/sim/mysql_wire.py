@@ -14,6 +14,7 @@ import contextlib
 import struct
 from collections.abc import Callable
 
+from .door import SALT, Door
 from .session import BYTES, INTEGER, Answer, Ok, Rows, Session
 from .timeline import Timeline
 from .vtgate import Failure, Vtgate
@@ -88,8 +89,8 @@ def result_set(rows: Rows, in_transaction: bool) -> list[bytes]:
 class Connection:
     """One client."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, vtgate: Vtgate) -> None:
-        self.reader, self.writer, self.vtgate = reader, writer, vtgate
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, vtgate: Vtgate, door: Door) -> None:
+        self.reader, self.writer, self.vtgate, self.door = reader, writer, vtgate, door
         self.session = Session(vtgate)
         self.sequence = 0
         self.bytes = 0  # since somebody took them, both ways
@@ -129,18 +130,18 @@ class Connection:
         flags = struct.pack("<H", CAPABILITIES & 0xFFFF)
         more = struct.pack("<H", CAPABILITIES >> 16)
         self.send(
-            b"\x0a" + VERSION + b"\0" + struct.pack("<I", 1) + b"12345678\0" + flags + bytes([UTF8MB4])
-            + struct.pack("<H", STATUS_AUTOCOMMIT) + more + bytes([21]) + bytes(10) + b"901234567890\0"
+            b"\x0a" + VERSION + b"\0" + struct.pack("<I", 1) + SALT[0] + b"\0" + flags + bytes([UTF8MB4])
+            + struct.pack("<H", STATUS_AUTOCOMMIT) + more + bytes([21]) + bytes(10) + SALT[1] + b"\0"
             + b"mysql_native_password\0"
         )  # fmt: skip
 
     def log_in(self, packet: bytes) -> Answer:
-        """Anyone may, into the database that is named."""
-        if self.vtgate.denies:
-            return Failure(1045, "Access denied for user 'vtops'")
+        """Whom the door lets in, into the database that is named."""
         flags = struct.unpack_from("<I", packet)[0]
         end = packet.index(b"\0", 32) + 1
-        length = packet[end]
+        user, length = packet[32 : end - 1].decode(), packet[end]
+        if self.vtgate.denies or not self.door.logs_in(user, packet[end + 1 : end + 1 + length]):
+            return Failure(1045, f"Access denied for user '{user}'")
         rest = packet[end + 1 + length :]
         database = rest.partition(b"\0")[0].decode() if flags & CONNECT_WITH_DB else ""
         return self.session.use(database) if database else Ok()
@@ -157,8 +158,9 @@ class MysqlServer:
         timeline: Timeline,
         wait: Callable[[Callable[[Callable[[Answer], object]], None]], object],
         count: Callable[[int], object],
+        door: Door,
     ) -> None:
-        self.timeline, self._wait, self._count = timeline, wait, count
+        self.timeline, self._wait, self._count, self._door = timeline, wait, count, door
         self.ports: dict[str, int] = {}
         self._servers: list[asyncio.Server] = []
         self._clients: set[asyncio.StreamWriter] = set()
@@ -167,7 +169,7 @@ class MysqlServer:
         """An address of its own for a vtgate."""
 
         async def client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await self._serve(Connection(reader, writer, vtgate))
+            await self._serve(Connection(reader, writer, vtgate, self._door))
 
         server = await asyncio.start_server(client, host, port)
         self.ports[vtgate.name] = server.sockets[0].getsockname()[1]

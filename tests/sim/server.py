@@ -23,6 +23,7 @@ from aiohttp import WSMsgType, web
 
 from . import shell
 from .api import status
+from .door import Door
 from .kubernetes import Rejected
 from .mysql_wire import MysqlServer
 from .simulation import Simulation
@@ -114,10 +115,12 @@ class Wire:
 class Server:
     """Runs in a thread of its own beside a test (start, stop), or as the whole process (run)."""
 
-    def __init__(self, simulation: Simulation, host: str = "127.0.0.1") -> None:
-        self.simulation, self.host = simulation, host
+    def __init__(self, simulation: Simulation, host: str = "127.0.0.1", door: Door | None = None) -> None:
+        self.simulation, self.host, self.door = simulation, host, door or Door()
         self.wire = Wire(simulation)
-        self.mysql = MysqlServer(simulation.timeline, self._settled, lambda size: self.wire.count("sql", size))
+        self.mysql = MysqlServer(
+            simulation.timeline, self._settled, lambda size: self.wire.count("sql", size), self.door
+        )
         self.port = 0
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -126,7 +129,7 @@ class Server:
     @property
     def url(self) -> str:
         """Of the Kubernetes API."""
-        return f"http://{self.host}:{self.port}"
+        return f"{'https' if self.door.tls else 'http'}://{self.host}:{self.port}"
 
     # -- life
 
@@ -159,7 +162,7 @@ class Server:
         app.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self.host, port)
+        site = web.TCPSite(self._runner, self.host, port, ssl_context=self.door.tls)
         await site.start()
         self.port = self._runner.addresses[0][1]
         self.simulation.on_vtgate.append(self.listen_now)
@@ -222,6 +225,8 @@ class Server:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path
+        if not self.door.knows(request.headers.get("Authorization")):
+            return web.json_response(status(401, "Failure", "Unauthorized", "Unauthorized"), status=401)
         if match := EXEC.fullmatch(path):
             return await (self._exec if match["what"] == "exec" else self._port_forward)(request, match["pod"])
         if path.startswith("/simulation/"):
