@@ -70,9 +70,9 @@ EXAMPLES = r"""
 RETURN = r"""
 tablets:
   description:
-    - Every tablet that was asked for. RV(tablets[].cause) is empty where nothing is wrong; RV(tablets[].ails) is false too where a roll has it in
+    - Every tablet that was asked for. C(cause) is empty where nothing is wrong; C(ails) is false too where a roll has it in
       flight and holds its shard.
-    - RV(tablets[].fingerprint) stays the same as long as the tablet ails of the same.
+    - C(fingerprint) stays the same as long as the tablet ails of the same.
   returned: success
   type: list
   elements: dict

@@ -123,8 +123,16 @@ diagnosis:
   description: What was wrong, as M(vtops.vitess.tablet_diagnose) says it; of one that came back by itself, what is left to prove.
   returned: success
   type: dict
-  sample: {alias: zone1-0000000102, ails: true, cause: mysqld_dead, evidence: "vttablet in Pod commerce-x-80-1 answers, mysqld does not",
-    waits_for: the kubelet to restart mysqld, mend: replace_pod, may_act: true, refusal: "", fingerprint: 9f86d081884c7d65}
+  sample:
+    alias: zone1-0000000102
+    ails: true
+    cause: mysqld_dead
+    evidence: vttablet in Pod commerce-x-80-1 answers, mysqld does not
+    waits_for: the kubelet to restart mysqld
+    mend: replace_pod
+    may_act: true
+    refusal: ""
+    fingerprint: 9f86d081884c7d65
 did:
   description: What was done about it.
   returned: success
