@@ -187,7 +187,7 @@ class Axis:
                 gone, cut = gone + inside - start, cut + (inside - start) / (end - start)
         return (inside - self.start - gone) * self._scale + 100.0 * CUT_WIDTH * cut
 
-    def bar(self, kind: str, start: float, end: float, title: str) -> str:
+    def piece(self, kind: str, start: float, end: float, title: str) -> str:
         """One piece of a track."""
         left = self.at(start)
         return f'<i class="{kind}" style="left:{left:.2f}%;width:{max(0.0, self.at(end) - left):.2f}%" title="{_e(title)}"></i>'
@@ -208,10 +208,10 @@ def _called(segment: Segment) -> str:
 def _track(tablet: TabletReport, axis: Axis) -> str:
     label = "; ".join(f"{_called(s)} {s.seconds:.1f} s" for s in tablet.segments) or "nothing written"
     bars = "".join(
-        axis.bar(_class(s), s.started_at, s.ended_at, f"{_called(s)}: {s.seconds:.1f} s from {_clock(s.started_at)}")
+        axis.piece(_class(s), s.started_at, s.ended_at, f"{_called(s)}: {s.seconds:.1f} s from {_clock(s.started_at)}")
         for s in tablet.segments
     )
-    cuts = "".join(axis.bar("cut", start, end, f"{end - start:.0f} s cut out") for start, end in axis.cuts)
+    cuts = "".join(axis.piece("cut", start, end, f"{end - start:.0f} s cut out") for start, end in axis.cuts)
     return f'<span class="track" role="img" aria-label="{_e(label)}">{bars}{cuts}</span>'
 
 

@@ -116,7 +116,7 @@ async def main(
 if __name__ == "__main__":
 
     class _Printer(asyncio.Queue):  # type: ignore[type-arg]
-        async def put(self, event: Event) -> None:
-            print(event, flush=True)
+        async def put(self, item: Event) -> None:
+            print(item, flush=True)
 
     asyncio.run(main(_Printer(), dict(word.split("=", 1) for word in sys.argv[1:])))  # type: ignore[arg-type]
