@@ -78,8 +78,10 @@ def write(server: Server, out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     (out / "kubeconfig").write_text(json.dumps(kubeconfig(server, out), indent=2) + "\n", encoding="utf-8")
     path = out / "lab.json"
-    path.write_text(json.dumps(description(server, out), indent=2) + "\n", encoding="utf-8")
-    return path
+    # Whole, or not there: whoever waits for the file reads it at once.
+    begun = path.with_suffix(".begun")
+    begun.write_text(json.dumps(description(server, out), indent=2) + "\n", encoding="utf-8")
+    return begun.rename(path)
 
 
 async def serve(
