@@ -83,6 +83,10 @@ unit-oldest: venv ## the unit tests on the oldest Python, ansible-core and libra
 matrix: ## the unit tests, and a roll by ansible-playbook, on each ansible-core that is supported and that a Python here can run
 	tests/ci/matrix $(CORES)
 
+.PHONY: install-check
+install-check: venv ## the artefact installed beside an ansible-core of its own: inventory, plan, and ansible-builder's context for an image
+	tests/ci/install-check
+
 .PHONY: build
 build: venv ## the artefact, its contents checked, and galaxy-importer's opinion of it
 	tests/ci/build

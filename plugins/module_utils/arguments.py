@@ -12,6 +12,9 @@ from ansible.module_utils.common.parameters import env_fallback
 
 from . import labels
 
+# Lists that an operator may leave blank. Not the lists of tablets: an empty one of these may mean the whole fleet.
+MAY_BE_BLANK = ("accept_drained", "accept_no_route", "rolls")
+
 
 def _env(*names: str) -> tuple[Any, list[str]]:
     return (env_fallback, list(names))
@@ -109,4 +112,15 @@ def roll_spec() -> dict[str, Any]:
         "override_gates": {"type": "dict", "default": {}},
         "batch": {"type": "list", "elements": "str", "default": []},
         "predicted": {"type": "list", "elements": "str", "default": []},
+    }
+
+
+def without_blanks(params: dict[str, Any]) -> dict[str, Any]:
+    """Lists of names that were given as text, as a survey of AWX gives them, without what is no name.
+
+    ansible-core 2.16 leaves the blanks beside the commas, and every version makes a list of one of an empty text.
+    """
+    return {
+        name: [value.strip() for value in given if value.strip()] if name in MAY_BE_BLANK and given else given
+        for name, given in params.items()
     }

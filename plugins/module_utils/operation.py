@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from . import plan
+from .arguments import without_blanks
 from .cluster import Cluster, explain
 from .errors import EdgeError, StepFailure
 from .executor import Process
@@ -86,7 +87,7 @@ def execute(
 def _executed(
     name: str, params: dict[str, Any], check_mode: bool, report: Report, executor: Process | None, clock: Clock
 ) -> dict[str, Any]:
-    params = {**params, "_check_mode": check_mode}
+    params = {**without_blanks(params), "_check_mode": check_mode}
     subject = params.get("tablet") or params.get("node") or params.get("component") or "the fleet"
     session: Session | None = None
     cluster: Cluster | None = None

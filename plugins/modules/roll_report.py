@@ -61,6 +61,9 @@ options:
   plan:
     description: The RV(vtops.vitess.roll_plan#module:document) of the plan that was approved, to compare with.
     type: dict
+  plan_hash:
+    description: Instead of O(plan), the RV(vtops.vitess.roll_plan#module:hash) of one that is kept in the cluster.
+    type: str
   probe_summary:
     description: A JSON file with the result of M(vtops.vitess.client_probe), or with the summary in it; on the host that runs the module.
     type: path

@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.vtops.vitess.tests.sim.lab import SimulatedLab
 
-PLAN, ROLL = "vtops.vitess.plan", "vtops.vitess.rolling_upgrade"
+PLAN, ROLL, REPORT = "vtops.vitess.plan", "vtops.vitess.rolling_upgrade", "vtops.vitess.report"
 OLD, NEW, NEWER = "23.0.3", "24.0.2", "24.0.3"
 SHARD = "vitess_shard_commerce_x_80"
 
@@ -117,6 +117,9 @@ def test_a_plan_that_is_kept_in_the_cluster_is_done_by_its_hash(lab: SimulatedLa
     done = lab.play(ROLL, "-e", f"rolling_upgrade_plan={digest}", name="by-hash", timeout_s=600)
     assert done.returncode == 0, done.text[-3000:]
     assert len([act for act in _acts(lab) if act.startswith("Evict")]) == 3
+    reported = lab.play(REPORT, "--limit", SHARD, "-e", f"rolling_upgrade_plan={digest}", name="report-by-hash")
+    assert reported.returncode == 0, reported.text[-3000:]
+    assert json.loads((lab.out / "vtops-report.json").read_text())["forecast"]["hash"] == digest
 
 
 @pytest.mark.parametrize("playbook", [PLAN, ROLL, "vtops.vitess.abort", "vtops.vitess.report", "vtops.vitess.resize"])

@@ -26,8 +26,9 @@ class Door:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
     def knows(self, authorization: str | None) -> bool:
-        """Whether a request's Authorization header is the token's."""
-        return not self.token or hmac.compare_digest(authorization or "", f"Bearer {self.token}")
+        """Whether a request's Authorization header is the token's; in-cluster clients write the scheme small."""
+        scheme, _, token = (authorization or "").partition(" ")
+        return not self.token or (scheme.lower() == "bearer" and hmac.compare_digest(token, self.token))
 
     def logs_in(self, user: str, answer: bytes) -> bool:
         """Whether a client's answer to the salt is the password's, by mysql_native_password."""

@@ -94,7 +94,7 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
         raise plan.Unfit("the selection is empty: no host of the play is a tablet (check --limit and the inventory)")
     chosen = aliases(params["tablets"])
     overrides = overrides_of(params)
-    approved = _kept(params, cluster) if params["plan_hash"] else params["plan"]
+    approved = kept_plan(params, cluster) if params["plan_hash"] else params["plan"]
     if approved is not None:
         chosen = _of_plan(approved, chosen)
     since = Wanted.created_after(params["wanted_since"], clock.time()) if params["wanted_since"] else None
@@ -189,7 +189,7 @@ def _name(digest: str) -> str:
     return labels.PLAN_PREFIX + digest[:16]
 
 
-def _kept(params: dict[str, Any], cluster: Cluster) -> plan_document.Document:
+def kept_plan(params: dict[str, Any], cluster: Cluster) -> plan_document.Document:
     """The plan of that hash that is kept in the cluster. Raises Unfit where there is none."""
     if params["plan"] is not None:
         raise plan.Unfit("plan and plan_hash are two plans: give one of them")

@@ -29,6 +29,7 @@ from ..report_page import page
 from ..timestamps import parse_timestamp
 from ..waiting import Clock
 from .fleet_info import Member, read_fleet
+from .roll_plan import kept_plan
 
 NAME = "vtops-report"
 MODE = 0o644
@@ -46,6 +47,7 @@ def argument_spec() -> dict[str, Any]:
         "since": {"type": "str"},
         "wanted_since": {"type": "str"},
         "plan": {"type": "dict"},
+        "plan_hash": {"type": "str"},
         "probe_summary": {"type": "path"},
         "ledger": {"type": "path"},
     }
@@ -57,11 +59,12 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     goal = Wanted.created_after(params["wanted_since"], clock.time()) if params["wanted_since"] else None
     if params["probe_summary"] and params["ledger"]:
         raise ValueError("probe_summary and ledger are two ways to say the same: give one")
+    approved = kept_plan(params, cluster) if params["plan_hash"] else params["plan"]
     chosen = _chosen(read_fleet(cluster), params)
     seen = [_seen(member, goal) for member in chosen]
 
     def of(probe: Mapping[str, Any] | None) -> Report:
-        return report_of(seen, cluster.scope.namespace, params["rolls"], since, params["plan"], probe)
+        return report_of(seen, cluster.scope.namespace, params["rolls"], since, approved, probe)
 
     probe = _probe(params, of(None))
     try:
