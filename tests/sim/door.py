@@ -27,7 +27,7 @@ class Door:
 
     def knows(self, authorization: str | None) -> bool:
         """Whether a request's Authorization header is the token's; in-cluster clients write the scheme small."""
-        scheme, _, token = (authorization or "").partition(" ")
+        scheme, _blank, token = (authorization or "").partition(" ")
         return not self.token or (scheme.lower() == "bearer" and hmac.compare_digest(token, self.token))
 
     def logs_in(self, user: str, answer: bytes) -> bool:
