@@ -11,8 +11,8 @@ resourceVersion; a Lease alone is no fence, so removals carry uid and resourceVe
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
@@ -120,6 +120,17 @@ class Entry:
         return replace(self, steps={}, phases=(), rolls=(), promoted="", accepted=(), failure=self.unsettled)
 
     @property
+    def history(self) -> Entry:
+        """What is kept of it for the report when the tablet is taken anew."""
+        return Entry(
+            phases=self.phases,
+            rolls=self.rolls,
+            promoted=self.promoted,
+            accepted=self.accepted,
+            failure=self.unsettled,
+        )
+
+    @property
     def unsettled(self) -> Stop | None:
         """The failure after which nothing was finished."""
         return self.failure if self.failure is not None and self.failure.at > (self.finished or 0.0) else None
@@ -208,6 +219,11 @@ class Holder:
     actor: Process
     part: str = ""
 
+    @classmethod
+    def acting(cls, roll: str | None, executor: Process) -> Holder:
+        """This process for a roll; without one, for what this ansible-playbook does by hand."""
+        return cls(roll or f"manual-{executor}-{executor.start}", executor, Process.current())
+
     @property
     def identity(self) -> str:
         """holderIdentity of the Lease: one executor of one roll (the slices of an AWX job share the roll's id)."""
@@ -291,6 +307,10 @@ def leases_path(namespace: str, name: str = "") -> str:
     return f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases" + (f"/{name}" if name else "")
 
 
+def no_fence(_transition: int) -> None:
+    """Of a Lease behind which no Pod is taken away."""
+
+
 class Claims:
     """The Leases of one namespace, for one holder."""
 
@@ -306,15 +326,42 @@ class Claims:
 
     def read(self, name: str) -> LeaseState | None:
         """The Lease, None if nobody ever claimed it."""
-        found = self._kube.find(leases_path(self._namespace, name))
-        return None if found is None else parse_lease(found)
+        return read_lease(self._kube, self._namespace, name)
+
+    def foreign(self, name: str) -> LeaseState | None:
+        """The Lease where somebody else holds it who may live; without a write or a wait, for check mode."""
+        state = self.read(name)
+        if state is None or state.identity in ("", self.holder.identity):
+            return None
+        return None if state.holder is not None and state.holder.is_gone else state
+
+    @contextmanager
+    def holding(
+        self, fences: Mapping[str, Callable[[int], None]], waiter: Waiter, wait_s: float = 0.0
+    ) -> Iterator[list[Claim]]:
+        """Hold several Leases, taken in the order of their names, so that two of us never wait for each other.
+
+        fences: of each Lease, what a take-over does first. What this holder held before stays held behind it. Raises ClaimHeld, ClaimLost.
+        """
+        held: list[Claim] = []
+        before: set[str] = set()
+        tick, waiter.tick = waiter.tick, lambda: tick_all(held)
+        try:
+            for name in sorted(fences):
+                if self.again(name) is not None:
+                    before.add(name)
+                held.append(self.take(name, waiter, wait_s, fences[name]))
+            yield held
+        finally:
+            waiter.tick = tick
+            release_all(claim for claim in held if claim.name not in before)
 
     def take(
         self,
         name: str,
         waiter: Waiter,
         wait_s: float = 0.0,
-        on_take_over: Callable[[int], None] = lambda _transition: None,
+        on_take_over: Callable[[int], None] = no_fence,
     ) -> Claim:
         """Hold the Lease, waiting at most wait_s seconds for another holder to release it.
 
@@ -544,6 +591,12 @@ def release_all(held: Iterable[Claim]) -> None:
     for claim in held:
         with suppress(EdgeError):
             claim.release()
+
+
+def read_lease(kube: KubernetesClient, namespace: str, name: str) -> LeaseState | None:
+    """A Lease, None where nobody ever claimed it. Raises EdgeError."""
+    found = kube.find(leases_path(namespace, name))
+    return None if found is None else parse_lease(found)
 
 
 def parse_lease(item: Json) -> LeaseState:

@@ -10,6 +10,7 @@ main() and the action plugin turn it into Ansible's failure.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +33,12 @@ class Refused(EdgeError):
 
 class OutcomeUnknown(EdgeError):
     """A command was sent and its answer was lost: read the state again before anything else."""
+
+
+def in_short(texts: Sequence[str], most: int, what: str = "more") -> str:
+    """The first of them, and how many there are besides."""
+    rest = f"; and {len(texts) - most} {what}" if len(texts) > most else ""
+    return "; ".join(texts[:most]) + rest
 
 
 MSG_LIMIT = 199

@@ -10,7 +10,7 @@ A module evaluates all gates of its step itself, right before it acts, on a Shar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -500,12 +500,7 @@ def rights_are_granted(case: Case) -> Verdict:
     """Kubernetes lets us do every write that is still to come (in the plan: all that a roll does). What it cannot be asked is no red, and is said."""
     if case.rights is None:
         return _verdict(rights_are_granted, "it is not known what Kubernetes lets us do", "")
-    missing = ", ".join(str(right) for right in case.rights.missing)
-    return _verdict(
-        rights_are_granted,
-        f"Kubernetes does not let us {missing}: grant what docs/rbac.yaml lists" if missing else "",
-        case.rights.note or "all are granted",
-    )
+    return _verdict(rights_are_granted, case.rights.problem(), case.rights.note or "all are granted")
 
 
 def no_errant_gtid(case: Case) -> Verdict:
@@ -824,15 +819,18 @@ OVERRIDABLE: tuple[Gate, ...] = (
 )
 
 
-def refuse_overrides(overrides: Mapping[str, str]) -> None:
+MAY_BE_PASSED: tuple[str, ...] = tuple(gate.__name__ for gate in OVERRIDABLE)
+
+
+def refuse_overrides(overrides: Mapping[str, str], allowed: Collection[str] = MAY_BE_PASSED) -> None:
     """Raises ValueError for a gate that may not be passed or is none, and for one without a reason."""
-    allowed = [gate.__name__ for gate in OVERRIDABLE]
     for name, why in overrides.items():
         if name not in allowed:
             known = name in {gate.__name__ for step in EVERY_STEP for gate in step}
-            raise ValueError(
-                f"override_gates: {name} {'guards data and stays' if known else 'is no gate'}; those that can be passed are {', '.join(allowed)}"
+            what = (
+                "cannot be passed here" if name in MAY_BE_PASSED else "guards data and stays" if known else "is no gate"
             )
+            raise ValueError(f"override_gates: {name} {what}; those that can be passed are {', '.join(allowed)}")
         if not why.strip():
             raise ValueError(f"override_gates: {name} needs a reason, which is kept with the roll")
 

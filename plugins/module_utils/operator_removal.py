@@ -57,11 +57,6 @@ def remove(session: Session, pod: Pod, wanted: Wanted | None, recheck: Recheck) 
         ) from error
 
 
-def is_gone(session: Session, pod: Pod) -> bool:
-    """Whether that very Pod is gone or going."""
-    return _same(session, pod) is None
-
-
 def _same(session: Session, pod: Pod) -> Pod | None:
     now = session.cluster.pod(pod.namespace, pod.name)
     return None if now is None or now.uid != pod.uid or now.terminating else now

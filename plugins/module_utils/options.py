@@ -86,8 +86,11 @@ def aliases(values: list[str]) -> frozenset[Alias]:
     return frozenset(Alias.parse(value) for value in values)
 
 
-def overrides_of(params: dict[str, Any]) -> dict[str, str]:
-    """Gates that the operator passes, with the reasons. Raises ValueError where one cannot be passed, or has no reason."""
+def overrides_of(params: dict[str, Any], *allowed: str) -> dict[str, str]:
+    """Gates that the operator passes, with the reasons. Raises ValueError where one cannot be passed, or has no reason.
+
+    allowed: those that can be passed, where it is not a tablet's step that asks.
+    """
     given = {str(name): str(why if why is not None else "") for name, why in params["override_gates"].items()}
-    gates.refuse_overrides(given)
+    gates.refuse_overrides(given, *([allowed] if allowed else []))
     return given

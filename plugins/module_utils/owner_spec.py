@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from . import gates, labels, template
@@ -13,6 +14,34 @@ from .clients.kubernetes import Json, KubernetesClient
 from .cluster import explain
 from .errors import Refused
 from .owners import Recorded
+
+Key = tuple[str, str]  # namespace and name
+
+
+@dataclass(frozen=True)
+class Owning:
+    """What owns Pods as one read of it showed, the template that it is to have, and what is on record of the one before."""
+
+    key: Key
+    item: Json
+    wanted: Json
+    recorded: Recorded | None
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.key[0]}/{self.key[1]}"
+
+    @property
+    def template(self) -> Json:
+        """The Pod template that it has."""
+        found: Json = self.item["spec"]["template"]
+        return found
+
+    @property
+    def differs(self) -> bool:
+        """Whether there is something to write."""
+        return not template.same(self.template, self.wanted)
 
 
 class Stop(Exception):

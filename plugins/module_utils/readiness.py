@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from . import versions
 from .fleet import Alias, Budget, Shard, TabletType, is_address
+from .forecast import ONTERM_S
 from .plan import Step
 from .versions import Series
 
@@ -18,7 +19,6 @@ HELD_SINCE = 24
 LONG_TRANSACTION_S = 5.0
 # Of the release of v24 that is the first to take a route away with its tablet (vitess#20328), and to end a deadlock of vtorc's (#20083).
 STALE_ROUTES_FIXED = (24, 0, 2)
-ONTERM_S = 10.0  # vttablet's --onterm-timeout: how long it ends its health streams before it stops
 MYSQLD_STOP_S = 15.0  # the least that a mysqld should be given to stop by itself
 
 

@@ -50,6 +50,15 @@ class Granted:
     missing: tuple[Right, ...] = ()
     note: str = ""
 
+    def problem(self, purpose: str = "") -> str:
+        """What is missing, in words, and where it is listed; empty if nothing is. purpose: what alone needs it."""
+        if not self.missing:
+            return ""
+        needed = f" for {purpose}" if purpose else ""
+        return (
+            f"Kubernetes does not let us {', '.join(map(str, self.missing))}: grant what docs/rbac.yaml lists{needed}"
+        )
+
 
 # Verbs by resource. An exec and a port-forward are websockets: a GET, for which Kubernetes 1.35 asks for create as well
 # (kubernetes#134577).

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -67,8 +67,7 @@ class Session:
         self._overridden: dict[str, str] = {}
         self.alias = self._alias(params["tablet"])
         self.manual = not params.get("roll")
-        roll = params.get("roll") or f"manual-{executor}-{executor.start}"
-        self.claims = Claims(cluster.kube, cluster.scope.namespace, Holder(roll, executor, Process.current()), clock)
+        self.claims = Claims(cluster.kube, cluster.scope.namespace, Holder.acting(params.get("roll"), executor), clock)
         self.waiter = Waiter(clock, lambda text: report(f"{self.alias}: {step}: {text}"))
         self.claim: Claim | None = None
         self._journal: Journal = {}
@@ -286,14 +285,14 @@ class Session:
                 if tablet.pod is not None and tablet.pod.ready and not self.removal_intended:
                     reads["said"] = partial(self.cluster.confirm_identity, tablet, tablet.pod)
                 if siblings:
-                    reads["owners"] = partial(self._owners_of_others, shard, pod)
+                    reads["goals"] = partial(self.goals_of_others, shard, pod)
                 if rights:
                     moves = bool(self.params.get("wanted_since"))
                     reads["granted"] = partial(self.cluster.rights_to_write, pod, moves)
             found = dict(zip(reads, in_parallel(list(reads.values())), strict=True))
             if pod is not None:
                 owner, said, granted = found["owner"], found.get("said"), found.get("granted")
-                goals = {key: self.wanted_of(other) for key, other in found.get("owners", {}).items()}
+                goals = found.get("goals", {})
                 place = self.cluster.place_on(found["ground"], pod, found["owner"])
             case = replace(
                 self.case(shard, owner, place),
@@ -323,14 +322,19 @@ class Session:
             return last[0]
         return seen
 
-    def _owners_of_others(self, shard: Shard, pod: Pod) -> dict[tuple[str, str, str], Owner]:
-        """Who recreates the shard's Pods, but for the owner of this one: what that one's tablets must be is this one's question."""
-        return self.cluster.owners_of(t.pod for t in shard.tablets if t.pod is not None and t.pod.owner != pod.owner)
-
-    def wanted_of(self, owner: Owner) -> Wanted:
-        """What the tablets of another owner must be: the roll's fixed time, else what that owner's spec says now."""
+    def goals_of_others(self, shard: Shard, pod: Pod) -> dict[tuple[str, str, str], Wanted]:
+        """What the shard's Pods of other owners than this one's must be: the roll's fixed time, else what that owner's spec says now."""
+        owners = self.cluster.owners_of(t.pod for t in shard.tablets if t.pod is not None and t.pod.owner != pod.owner)
         since = self.params.get("wanted_since")
-        return Wanted.created_after(since, self.clock.time()) if since else Wanted(revision=owner.update_revision)
+        return {
+            key: Wanted.created_after(since, self.clock.time()) if since else Wanted(revision=owner.update_revision)
+            for key, owner in owners.items()
+        }
+
+    def is_gone(self, pod: Pod) -> bool:
+        """Whether that very Pod is gone or going."""
+        now = self.cluster.pod(pod.namespace, pod.name)
+        return now is None or now.uid != pod.uid or now.terminating
 
     @property
     def _may_write(self) -> bool:
@@ -515,6 +519,11 @@ class Session:
             },
             **more,
         }
+
+
+def fences_of(cluster: Cluster, shards: Iterable[tuple[str, str]], roll: str) -> dict[str, Callable[[int], None]]:
+    """By the Lease of each shard (keyspace and name), what a take-over of it does first."""
+    return {labels.shard_lease(*shard): partial(fence, cluster, *shard, roll) for shard in shards}
 
 
 def fence(cluster: Cluster, keyspace: str, shard: str, roll: str, transition: int) -> None:

@@ -18,13 +18,14 @@ from typing import Any
 
 from .. import deployments, gates, labels, template, versions
 from ..arguments import cluster_spec
-from ..claim import Claim, ClaimHeld, ClaimLost, Claims, Holder, release_all, tick_all
+from ..claim import ClaimHeld, ClaimLost, Claims, Holder, no_fence
 from ..clients.kubernetes import Json
 from ..cluster import Cluster, explain, in_parallel, parse_pod, views_of
-from ..errors import EdgeError, OutcomeUnknown, Refused, StepFailure
+from ..errors import EdgeError, OutcomeUnknown, Refused, StepFailure, in_short
 from ..executor import Process
 from ..fleet import SERVING_TYPES, Alias, Pod, Shard, Tablet, TabletType, Vtgate, not_routed_reasons
-from ..owner_spec import Stop, can_i, recorded_on, send, to_put_back
+from ..options import overrides_of
+from ..owner_spec import Key, Owning, Stop, can_i, recorded_on, send, to_put_back
 from ..owners import Recorded
 from ..session import UNCHANGED
 from ..timestamps import timestamp
@@ -39,7 +40,6 @@ WEB_PORTS = {"vtorc": 16000}
 TRIES = 5  # of a write that meets somebody else's
 NAMED = 5
 REVISION = "deployment.kubernetes.io/revision"
-Key = tuple[str, str]  # namespace and name
 
 
 def argument_spec() -> dict[str, Any]:
@@ -60,35 +60,15 @@ def argument_spec() -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Target:
-    """One Deployment as one read of it showed, and the template that it is to have."""
+class Target(Owning):
+    """A Deployment. container: the one whose image it is about."""
 
-    key: Key
-    item: Json
     container: str
-    wanted: Json
-    recorded: Recorded | None
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return f"{self.key[0]}/{self.key[1]}"
-
-    @property
-    def template(self) -> Json:
-        """The Pod template that it has."""
-        found: Json = self.item["spec"]["template"]
-        return found
 
     @property
     def image(self) -> str:
         """The image that it is to have."""
         return deployments.image_of(self.wanted, self.container)
-
-    @property
-    def differs(self) -> bool:
-        """Whether there is something to write."""
-        return not template.same(self.template, self.wanted)
 
     @property
     def rolls(self) -> bool:
@@ -112,8 +92,7 @@ class _Run:
     written: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        roll = self.params["roll"] or f"manual-{self.executor}-{self.executor.start}"
-        holder = Holder(roll, self.executor, Process.current())
+        holder = Holder.acting(self.params["roll"], self.executor)
         self.claims = Claims(self.cluster.kube, self.cluster.scope.namespace, holder, self.clock)
         self.component = str(self.params["component"])
         self.back = self.params["state"] == "previous"
@@ -132,8 +111,10 @@ class _Run:
             if self.params["_check_mode"]:
                 self._refuse_held()
                 return self._result(targets)
-            with_claims = partial(self._roll_all, targets, overrides)
-            self._holding(with_claims)
+            # While they are held no reparent of ours can begin.
+            leases = dict.fromkeys(self._leases(), no_fence)
+            with self.claims.holding(leases, self.waiter, self.params["keyspace_wait"]):
+                self._roll_all(targets, overrides)
         except Stop as stop:
             raise self._failure(stop.gate, str(stop), stop.next_command) from stop
         except (ClaimHeld, ClaimLost) as error:
@@ -149,13 +130,7 @@ class _Run:
             raise ValueError("with state=previous the recorded spec comes back as it was: give no image")
         if not self.back and not self.params["image"]:
             raise ValueError("nothing is wanted: give an image")
-        found = {str(name): str(why or "") for name, why in self.params["override_gates"].items()}
-        for name, why in found.items():
-            if name != ORDER:
-                raise ValueError(f"override_gates: {name} cannot be passed here; {ORDER} can")
-            if not why.strip():
-                raise ValueError(f"override_gates: {name} needs a reason")
-        return found
+        return overrides_of(self.params, ORDER)
 
     @property
     def _namespaces(self) -> tuple[str, ...]:
@@ -198,7 +173,7 @@ class _Run:
             wanted = to_put_back(recorded, now, name) if self.back else template.applied(now, change)
         except ValueError as error:
             raise Stop("spec_is_editable", f"{name} {error}") from error
-        return Target(key, item, container, wanted, recorded)
+        return Target(key, item, wanted, recorded, container)
 
     # -- may it be?
 
@@ -224,13 +199,8 @@ class _Run:
 
     def _require_rights(self, targets: list[Target]) -> None:
         granted = self.cluster.rights_to_roll_components(sorted({target.key[0] for target in targets}))
-        if granted.missing:
-            missing = ", ".join(str(right) for right in granted.missing)
-            raise Stop(
-                gates.rights_are_granted.__name__,
-                f"Kubernetes does not let us {missing}: grant what docs/rbac.yaml lists for component_spec",
-                can_i(granted.missing[0].namespace),
-            )
+        if problem := granted.problem(STEP):
+            raise Stop(gates.rights_are_granted.__name__, problem, can_i(granted.missing[0].namespace))
         if granted.note:
             self._note(granted.note)
 
@@ -296,9 +266,8 @@ class _Run:
         behind = versions.not_there_yet(wanted, reported)
         if not behind:
             return
-        more = f"; and {len(behind) - NAMED} more" if len(behind) > NAMED else ""
         order = ", ".join((*versions.BEFORE[self.component], self.component))
-        reason = f"{self.component} comes after them ({order}): {'; '.join(behind[:NAMED])}{more}; wanted {wanted}"
+        reason = f"{self.component} comes after them ({order}): {in_short(behind, NAMED)}; wanted {wanted}"
         if ORDER not in overrides:
             raise Stop(ORDER, reason, "roll those first (vtops.vitess.vitess_upgrade does)")
         self._note(f"{ORDER} was passed by override ({overrides[ORDER]}): {reason}")
@@ -340,28 +309,14 @@ class _Run:
     # -- holding and rolling
 
     def _leases(self) -> list[str]:
-        """Of all keyspaces, always in the same order, so that two of us never wait for each other."""
+        """Of all keyspaces."""
         return sorted({labels.keyspace_lease(tablet.keyspace) for tablet in self.cluster.vtctld.tablets()})
 
     def _refuse_held(self) -> None:
         """In check mode: a keyspace in which a reparent is pending."""
         for name in self._leases():
-            lease = self.claims.read(name)
-            others = lease is not None and lease.identity not in ("", self.claims.holder.identity)
-            if lease is not None and others and not (lease.holder is not None and lease.holder.is_gone):
+            if lease := self.claims.foreign(name):
                 raise Stop("claim", f"a reparent is pending: {name} is held by {lease.identity}")
-
-    def _holding(self, act: Callable[[], None]) -> None:
-        """Act while no reparent of ours can begin. Raises ClaimHeld where one is pending for longer than may be waited."""
-        held: list[Claim] = []
-        self.waiter.tick = lambda: tick_all(held)
-        try:
-            for name in self._leases():
-                held.append(self.claims.take(name, self.waiter, self.params["keyspace_wait"]))
-            act()
-        finally:
-            self.waiter.tick = lambda: None
-            release_all(held)
 
     def _roll_all(self, targets: list[Target], overrides: dict[str, str]) -> None:
         """Under the claims: look and prove again, then each in turn."""

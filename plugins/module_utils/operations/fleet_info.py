@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import labels
 from ..arguments import cluster_spec
-from ..claim import Entry, LeaseState, leases_path, parse_lease
+from ..claim import Entry, LeaseState, leases_path, parse_lease, read_lease
 from ..cluster import Cluster, in_parallel
 from ..errors import Refused
 from ..fleet import Alias, Pod, Tablet
@@ -103,12 +103,11 @@ def read_members(cluster: Cluster, aliases: Collection[Alias]) -> tuple[Member, 
     records = in_parallel([partial(_record, cluster, alias) for alias in sorted(aliases)])
     tablets = [record for record in records if record is not None]
     names = sorted({labels.shard_lease(tablet.keyspace, tablet.shard) for tablet in tablets})
-    paths = [leases_path(cluster.scope.namespace, name) for name in names]
     with ThreadPoolExecutor(1) as pool:
         found = pool.submit(cluster.pods_at, {tablet.hostname for tablet in tablets} - {""})
-        items = in_parallel([partial(cluster.kube.find, path) for path in paths])
+        asked = in_parallel([partial(read_lease, cluster.kube, cluster.scope.namespace, name) for name in names])
         pods = found.result()
-    leases = {name: parse_lease(item) for name, item in zip(names, items, strict=True) if item is not None}
+    leases = {name: lease for name, lease in zip(names, asked, strict=True) if lease is not None}
     return _members(cluster, tablets, pods, leases, cluster.pod)
 
 

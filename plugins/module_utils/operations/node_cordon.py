@@ -10,6 +10,7 @@ from typing import Any
 
 from .. import gates
 from ..arguments import cluster_spec
+from ..claim import Holder
 from ..clients.kubernetes import Json
 from ..cluster import Cluster, explain
 from ..cordon import Cordon, Seen, node_path, parse
@@ -37,7 +38,7 @@ def argument_spec() -> dict[str, Any]:
 def run(params: dict[str, Any], cluster: Cluster, clock: Clock, _report: Report, executor: Process) -> dict[str, Any]:
     """Raises StepFailure, ValueError."""
     name = params["node"]
-    roll = params["roll"] or f"manual-{executor}-{executor.start}"
+    roll = Holder.acting(params["roll"], executor).roll
     try:
         seen = read(cluster, name)
         before = _shown(seen)
@@ -98,10 +99,7 @@ def _change(seen: Seen, state: str, mine: Cordon) -> Json | None:
 
 
 def _require_rights(cluster: Cluster, name: str) -> None:
-    missing = cluster.rights_to_cordon().missing
-    if missing:
-        named = ", ".join(str(right) for right in missing)
-        reason = f"Kubernetes does not let us {named}: grant what docs/rbac.yaml lists for node_cordon"
+    if reason := cluster.rights_to_cordon().problem(STEP):
         raise failure(name, STEP, reason, gates.rights_are_granted.__name__, "kubectl auth can-i patch nodes")
 
 

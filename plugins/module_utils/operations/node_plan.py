@@ -13,6 +13,7 @@ from typing import Any
 from .. import gates, place
 from ..arguments import cluster_spec
 from ..cluster import Cluster
+from ..errors import in_short
 from ..fleet import TabletType
 from ..options import aliases
 from ..owners import Wanted
@@ -77,8 +78,7 @@ def _refuse(node: str, problem: tuple[str, list[str]], next_command: str = "") -
     """Raises StepFailure where there is something."""
     gate, reasons = problem
     if reasons:
-        more = f"; and {len(reasons) - NAMED} more" if len(reasons) > NAMED else ""
-        raise failure(node, STEP, "; ".join(reasons[:NAMED]) + more, gate, next_command or "kubectl get pods -o wide")
+        raise failure(node, STEP, in_short(reasons, NAMED), gate, next_command or "kubectl get pods -o wide")
 
 
 def _owned(members: list[Member]) -> tuple[str, list[str]]:

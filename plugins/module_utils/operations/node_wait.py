@@ -9,14 +9,13 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from .. import labels
 from ..arguments import cluster_spec
-from ..claim import Claim, ClaimHeld, ClaimLost, Claims, Holder, release_all, tick_all
+from ..claim import ClaimHeld, ClaimLost, Claims, Holder
 from ..cluster import Cluster, explain
 from ..cordon import node_path, parse
 from ..errors import EdgeError, Unreachable
 from ..executor import Process
-from ..session import fence
+from ..session import fences_of
 from ..waiting import Clock, Look, Report, Waiter, WaitTimeout
 from .node_cordon import failure
 
@@ -40,28 +39,21 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock, report: Report, 
     name, before = params["node"], params["boot"] or ""
     if params["_check_mode"]:
         return {"changed": False, "node": name, "boot": before}
-    roll = params["roll"] or f"manual-{executor}-{executor.start}"
-    claims = Claims(cluster.kube, cluster.scope.namespace, Holder(roll, executor, Process.current()), clock)
+    holder = Holder.acting(params["roll"], executor)
+    claims = Claims(cluster.kube, cluster.scope.namespace, holder, clock)
     waiter = Waiter(clock, lambda text: report(f"{name}: {STEP}: {text}"))
-    held: list[Claim] = []
-    mine: set[str] = set()  # what the roll held before, and goes on with
-    waiter.tick = lambda: tick_all(held)
+    shards = [_shard(text) for text in params["shards"]]
     try:
-        for keyspace, shard in (_shard(text) for text in sorted(params["shards"])):
-            lease = labels.shard_lease(keyspace, shard)
-            if claims.again(lease) is not None:
-                mine.add(lease)
-            held.append(claims.take(lease, waiter, 0.0, partial(fence, cluster, keyspace, shard, roll)))
-        look = partial(_look, cluster, name, before)
-        boot = waiter.until(look, "the node to come back", params["timeout"], every_s=1.0)
+        # What the roll held before, it goes on with.
+        with claims.holding(fences_of(cluster, shards, holder.roll), waiter):
+            look = partial(_look, cluster, name, before)
+            boot = waiter.until(look, "the node to come back", params["timeout"], every_s=1.0)
     except WaitTimeout as error:
         raise failure(name, STEP, str(error), "node_is_back") from error
     except (ClaimHeld, ClaimLost) as error:
         raise failure(name, STEP, str(error), "claim") from error
     except EdgeError as error:
         raise failure(name, STEP, explain(error)) from error
-    finally:
-        release_all(claim for claim in held if claim.name not in mine)
     return {"changed": False, "node": name, "boot": boot}
 
 

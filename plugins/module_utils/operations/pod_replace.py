@@ -132,7 +132,7 @@ def _require_or_put_back(session: Session, case: gates.Case) -> None:
 def _recheck(session: Session, pod: Pod) -> None:
     """The gates once more, while vitess-operator has not begun; where it has, what is red is the Pod's own going."""
     case = session.fresh_case()
-    if gates.red(gates.evaluate(gates.REPLACE, case)) and operator_removal.is_gone(session, pod):
+    if gates.red(gates.evaluate(gates.REPLACE, case)) and session.is_gone(pod):
         return
     _require_or_put_back(session, case)
 
@@ -173,7 +173,7 @@ def evict(
     def look() -> Look[bool]:
         nonlocal tried
         if tried:
-            if _gone(session, pod):
+            if session.is_gone(pod):
                 return Look(True)
             # The wait made the gates' evidence void: a sibling may be lost by now (design rule 2).
             still_allowed()
@@ -185,10 +185,10 @@ def evict(
             )
             kube.evict(pod.namespace, pod.name, pod.uid, str(marked["metadata"]["resourceVersion"]), node_is_off)
         except OutcomeUnknown:
-            return Look(True) if _gone(session, pod) else Look(missing="the eviction's answer was lost")
+            return Look(True) if session.is_gone(pod) else Look(missing="the eviction's answer was lost")
         except Refused as error:
             if error.status in (404, 409):
-                return Look(True) if _gone(session, pod) else Look(missing="the Pod changed in the same moment")
+                return Look(True) if session.is_gone(pod) else Look(missing="the Pod changed in the same moment")
             if error.status == 429:
                 return Look(missing=f"a disruption budget holds it: {error}")
             raise
@@ -209,12 +209,6 @@ def evict(
             if forbidden
             else f"kubectl -n {pod.namespace} get pdb",
         ) from error
-
-
-def _gone(session: Session, pod: Pod) -> bool:
-    """Whether that very Pod is gone or going."""
-    now = session.cluster.pod(pod.namespace, pod.name)
-    return now is None or now.uid != pod.uid or now.terminating
 
 
 def _wait_new_pod(session: Session, namespace: str, name: str, old_uid: str, wanted: Wanted | None) -> Pod:

@@ -15,7 +15,7 @@ from .. import forecast, gates, labels, plan, plan_document, readiness, rights, 
 from ..arguments import cluster_spec
 from ..cluster import Cluster, in_parallel, of_tablets
 from ..durability import POLICIES
-from ..errors import EdgeError
+from ..errors import EdgeError, in_short
 from ..fleet import Alias, Shard, Tablet, TabletType
 from ..options import aliases, overrides_of
 from ..owners import Wanted
@@ -120,7 +120,10 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     else:
         moved = plan_document.differences(approved, steps, options, params["hold_before_reparent"])
         if moved:
-            raise plan.Unfit(f"the world has moved since the plan was made: {_in_short(moved)}", plan_document.NEW_PLAN)
+            raise plan.Unfit(
+                f"the world has moved since the plan was made: {in_short(moved, PROBLEMS_NAMED)}",
+                plan_document.NEW_PLAN,
+            )
         order, document = plan_document.steps_of(approved, steps), approved
     if params["replicas_wait"] <= 0 and gates.primary_comes_last.__name__ not in overrides:
         plan.check_primaries_last(order, whole)
@@ -131,7 +134,7 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     reads = in_parallel([partial(cluster.read_shard, *key, vtgates=False) for key in near], SHARDS_AT_ONCE)
     views = [replace(read, vtgates=of_tablets(seen, read.tablets)) for read in reads]
     known = _as_listed(cluster, far, concerned.values(), clock)
-    preflight = _Preflight(concerned, todo, params, cluster, clock, since, series)
+    preflight = _Preflight(concerned, todo, params, cluster, clock, since, series, overrides)
     pods = [pod for alias in todo if (pod := fleet[alias].pod) is not None]
     removals = {removal_of(pod.owner_kind == vitess_operator.KIND, since is not None) for pod in pods}
     granted = cluster.rights_of_roll(removals) if todo else None
@@ -145,7 +148,7 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     )
     problems += forbidden
     if problems:
-        raise plan.Unfit(_in_short(problems))
+        raise plan.Unfit(in_short(problems, PROBLEMS_NAMED))
     primaries = [view.primary for view in views if view.primary in todo and not params["hold_before_reparent"]]
     oldest = in_parallel([partial(_oldest_transaction, cluster, alias) for alias in primaries], SHARDS_AT_ONCE)
     notes = [*readiness.notes(order, views, series), *readiness.of_transactions(zip(primaries, oldest, strict=True))]
@@ -209,9 +212,8 @@ def _keep(params: dict[str, Any], cluster: Cluster, document: plan_document.Docu
     """Keep the plan in the cluster where that is asked for; whether that is a change."""
     if not params["keep"]:
         return False
-    missing = cluster.granted(rights.of_kept_plans(cluster.scope.namespace)).missing
-    if missing:
-        raise plan.Unfit(f"Kubernetes does not let us {', '.join(map(str, missing))}: grant what docs/rbac.yaml lists")
+    if problem := cluster.granted(rights.of_kept_plans(cluster.scope.namespace)).problem():
+        raise plan.Unfit(problem)
     name = _name(document["hash"])
     if params["_check_mode"]:
         return cluster.kept(name, labels.PLAN) is None
@@ -272,11 +274,6 @@ def _lines(order: tuple[plan.Step, ...], sizes: list[int]) -> list[str]:
     ]
 
 
-def _in_short(problems: list[str]) -> str:
-    more = f"; and {len(problems) - PROBLEMS_NAMED} more" if len(problems) > PROBLEMS_NAMED else ""
-    return "; ".join(problems[:PROBLEMS_NAMED]) + more
-
-
 def _as_listed(
     cluster: Cluster, shards: list[tuple[str, str]], members: Iterable[Member], clock: Clock
 ) -> tuple[Shard, ...]:
@@ -315,12 +312,12 @@ class _Preflight:
         clock: Clock,
         since: Wanted | None,
         series: Series | None,
+        overrides: dict[str, str],
     ) -> None:
-        self._since, self._series = since, series
+        self._since, self._series, self._overrides = since, series, overrides
         self._fleet, self._todo, self._cluster, self._clock = fleet, todo, cluster, clock
         self._in_flight = {a: m.entry.original_type for a, m in fleet.items() if m.entry is not None and m.in_flight}
         self._hold = bool(params["hold_before_reparent"])
-        self._overrides = overrides_of(params)
         self.passed: list[str] = []  # what is red and is passed by override, in words
         self._reparent_limit_s = float(params["wait_replicas_timeout"] + params["reparent_timeout"])
         self._accept_drained, self._accept_no_route = (

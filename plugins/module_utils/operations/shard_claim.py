@@ -64,14 +64,9 @@ def _wait_replicas(session: Session) -> None:
         pod = session.pod_of(tablet)
         if shard.primary != session.alias or pod is None:
             return Look(True)
-        owners = session.cluster.owners_of(t.pod for t in shard.tablets if t.pod is not None)
-        case = Case(
-            shard=shard,
-            alias=session.alias,
-            now=session.clock.monotonic(),
-            wanted=session.wanted(owners[pod.owner]),
-            goals={key: session.wanted_of(owner) for key, owner in owners.items() if key != pod.owner},
-        )
+        wanted = session.wanted(session.cluster.owner_of(pod))
+        goals = session.goals_of_others(shard, pod)
+        case = Case(shard=shard, alias=session.alias, now=session.clock.monotonic(), wanted=wanted, goals=goals)
         verdict = gates.primary_comes_last(case)
         return Look(True) if verdict.ok else Look(missing=verdict.reason)
 

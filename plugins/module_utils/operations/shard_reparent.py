@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import gates, labels
 from ..arguments import cluster_spec, roll_spec
-from ..claim import Claim
+from ..claim import Claim, tick_all
 from ..cluster import in_parallel
 from ..errors import EdgeError, OutcomeUnknown, Refused
 from ..fleet import Alias, Shard, Tablet, TabletType, not_routed_reasons
@@ -74,12 +74,7 @@ def run(session: Session) -> dict[str, Any]:
         keyspace_claim = session.claims.of_part(session.shard_name).take(
             labels.keyspace_lease(session.keyspace), session.waiter, session.params["keyspace_wait"]
         )
-
-        def tick() -> None:
-            claim.tick()
-            keyspace_claim.tick()
-
-        session.waiter.tick = tick
+        session.waiter.tick = lambda: tick_all((claim, keyspace_claim))
         try:
             return _reparent(session, (claim, keyspace_claim), case, before)
         finally:

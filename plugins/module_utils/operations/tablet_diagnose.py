@@ -11,7 +11,7 @@ from typing import Any
 
 from .. import labels
 from ..arguments import cluster_spec
-from ..claim import LeaseState, leases_path, parse_lease
+from ..claim import LeaseState, read_lease
 from ..cluster import Cluster, in_parallel
 from ..diagnosis import Diagnosis
 from ..examination import Examiner
@@ -101,8 +101,7 @@ def _shard(examiner: Examiner, cluster: Cluster, keyspace: str, shard: str) -> l
 
 def lease_of(cluster: Cluster, keyspace: str, shard: str) -> LeaseState | None:
     """The shard's claim, None where nobody ever claimed it."""
-    item = cluster.kube.find(leases_path(cluster.scope.namespace, labels.shard_lease(keyspace, shard)))
-    return None if item is None else parse_lease(item)
+    return read_lease(cluster.kube, cluster.scope.namespace, labels.shard_lease(keyspace, shard))
 
 
 def _rounds(ailing: list[dict[str, Any]]) -> list[list[str]]:

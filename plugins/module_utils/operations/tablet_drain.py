@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from .. import gates, operator_removal, vitess_operator
 from ..arguments import cluster_spec, roll_spec
-from ..claim import ClaimLost, Entry
+from ..claim import ClaimLost
 from ..clients.vttablet import SERVING_POOLS, TRANSACTION_POOLS
 from ..errors import EdgeError
 from ..fleet import Pod, TabletType
@@ -84,13 +85,10 @@ def run(session: Session) -> dict[str, Any]:
         if pod is None or tablet.mysqld is None or case.wanted is None:
             raise session.failure("its Pod, its mysqld or its owner's revision is not known", gate="owner_is_supported")
         # Right after its reparent, that one's part of the journal stays.
-        before_it = entry.anew(session.clock.time())
-        entry = Entry(
-            phases=before_it.phases,
-            rolls=before_it.rolls,
-            promoted=before_it.promoted,
+        before_it = entry.anew(session.clock.time()).history
+        entry = replace(
+            before_it,
             accepted=(*before_it.accepted, *session.accepted(case)),
-            failure=before_it.unsettled,
             image=pod.image("vttablet"),
             revision=pod.revision,
             original_type=tablet.type,

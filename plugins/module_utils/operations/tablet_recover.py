@@ -11,7 +11,6 @@ from typing import Any
 
 from .. import gates
 from ..arguments import cluster_spec, roll_spec
-from ..claim import Entry
 from ..diagnosis import STALL_WAIT, Cause, Diagnosis, Mend, Patient, diagnose, mysqld_may_run
 from ..errors import StepFailure
 from ..examination import RECOVER
@@ -122,12 +121,11 @@ def _mend(session: Session, doctor: _Doctor, found: Diagnosis, case: Case) -> No
     """The one act, written down before it is done."""
     session.require(GATES[found.mend], case, acting=True)
     tablet, pod = case.tablet, case.tablet.pod
-    before_it = session.entry.anew(session.clock.time())
-    entry = Entry(
-        phases=before_it.phases,
-        rolls=before_it.rolls,
+    before_it = session.entry.anew(session.clock.time()).history
+    entry = replace(
+        before_it,
+        promoted="",
         accepted=(*before_it.accepted, f"tablet_recover: {found.cause}: {found.evidence[:120]}", *session.passed),
-        failure=before_it.unsettled,
         image=pod.image("vttablet") if pod else "",
         revision=pod.revision if pod else "",
         original_type=tablet.type if tablet.type in (TabletType.REPLICA, TabletType.RDONLY) else TabletType.REPLICA,

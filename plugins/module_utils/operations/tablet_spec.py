@@ -9,22 +9,21 @@ All owners are looked at, held against their nodes and sent as a dry run before 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
-from .. import gates, labels, place, template, versions
+from .. import gates, place, template, versions
 from ..arguments import cluster_spec
-from ..claim import Claim, ClaimHeld, ClaimLost, Claims, Holder, release_all, tick_all
+from ..claim import ClaimHeld, ClaimLost, Claims, Holder
 from ..clients.kubernetes import Json
 from ..cluster import Cluster, explain, parse_stateful_set, stateful_set_path
-from ..errors import EdgeError, OutcomeUnknown, Refused, StepFailure
+from ..errors import EdgeError, OutcomeUnknown, Refused, StepFailure, in_short
 from ..executor import Process
 from ..fleet import Pod
-from ..owner_spec import Stop, can_i, recorded_on, send, to_put_back
+from ..owner_spec import Key, Owning, Stop, can_i, recorded_on, send, to_put_back
 from ..owners import Owner, Recorded
-from ..session import UNCHANGED, fence
+from ..session import UNCHANGED, fences_of
 from ..timestamps import timestamp
 from ..waiting import Clock, Look, Report, Waiter, WaitTimeout
 from .fleet_info import Member, read_fleet
@@ -32,7 +31,6 @@ from .fleet_info import Member, read_fleet
 STEP = "tablet_spec"
 TRIES = 5  # of a write that meets somebody else's
 NAMED = 5
-Key = tuple[str, str]  # namespace and name
 
 
 def argument_spec() -> dict[str, Any]:
@@ -63,36 +61,16 @@ def argument_spec() -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Target:
-    """One owner as one read of it showed, and what it is to be. wanted is what the dry run answered, once there was one."""
+class Target(Owning):
+    """A StatefulSet with its tablets. wanted is what the dry run answered, once there was one."""
 
-    key: Key
     members: tuple[Member, ...]
     owner: Owner
-    item: Json
-    wanted: Json
-    recorded: Recorded | None = None
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return f"{self.key[0]}/{self.key[1]}"
-
-    @property
-    def template(self) -> Json:
-        """The Pod template that it has."""
-        found: Json = self.item["spec"]["template"]
-        return found
 
     @property
     def path(self) -> str:
         """Where the API has it."""
         return stateful_set_path(*self.key)
-
-    @property
-    def differs(self) -> bool:
-        """Whether there is something to write."""
-        return not template.same(self.template, self.wanted)
 
     @property
     def shards(self) -> frozenset[tuple[str, str]]:
@@ -120,8 +98,7 @@ class _Run:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        roll = self.params["roll"] or f"manual-{self.executor}-{self.executor.start}"
-        holder = Holder(roll, self.executor, Process.current())
+        holder = Holder.acting(self.params["roll"], self.executor)
         self.claims = Claims(self.cluster.kube, self.cluster.scope.namespace, holder, self.clock)
         self.change = template.change_of(self.params)
         self.back = self.params["state"] == "previous"
@@ -226,7 +203,7 @@ class _Run:
         owner = parse_stateful_set(item)
         if owner.refusal:
             raise Stop("owner_is_supported", owner.refusal)
-        target = Target(key, members, owner, item, item["spec"]["template"])
+        target = Target(key, item, item["spec"]["template"], None, members, owner)
         try:
             target = replace(target, recorded=recorded_on(item))
             name = f"StatefulSet {owner.name}"
@@ -299,8 +276,8 @@ class _Run:
             if found.refusal:
                 problems.append(f"{member.alias}: {found.refusal}")
         if problems:
-            more = f"; and {len(problems) - NAMED} more tablets" if len(problems) > NAMED else ""
-            raise Stop(gates.new_pod_has_a_place.__name__, "; ".join(problems[:NAMED]) + more, "kubectl describe nodes")
+            reason = in_short(problems, NAMED, "more tablets")
+            raise Stop(gates.new_pod_has_a_place.__name__, reason, "kubectl describe nodes")
 
     def _requested_on(self, node: str) -> place.Resources:
         used, note = self.cluster.requested_in_sight(node)
@@ -332,38 +309,25 @@ class _Run:
 
     def _refuse_held(self, todo: Iterable[Target]) -> None:
         """In check mode: who holds a shard now, where that is somebody else who may live."""
-        for name in self._leases(todo):
-            lease = self.claims.read(name)
-            mine = lease is None or lease.identity in ("", self.claims.holder.identity)
-            if lease is not None and not mine and not (lease.holder is not None and lease.holder.is_gone):
+        for name in sorted(self._fences(todo)):
+            if lease := self.claims.foreign(name):
                 raise self._failure("claim", f"{name} is held by {lease.identity}, renewed {lease.renewed or 'never'}")
 
-    @staticmethod
-    def _leases(todo: Iterable[Target]) -> dict[str, tuple[str, str]]:
-        """Always in the same order, so that two of us never wait for each other."""
-        return {labels.shard_lease(*shard): shard for shard in sorted({s for target in todo for s in target.shards})}
+    def _fences(self, todo: Iterable[Target]) -> dict[str, Callable[[int], None]]:
+        """By the Leases of the shards."""
+        shards = {shard for target in todo for shard in target.shards}
+        return fences_of(self.cluster, shards, self.claims.holder.roll)
 
     def _write_all(self, looked: list[Target], room: place.Room) -> list[Target]:
-        held: list[Claim] = []
-        kept: set[str] = set()
         written: dict[Key, Target] = {}
         todo = [target for target in looked if target.differs]
-        self.waiter.tick = lambda: tick_all(held)
         try:
-            for name, shard in self._leases(todo).items():
-                before = self.claims.read(name)
-                if before is not None and before.identity == self.claims.holder.identity:
-                    kept.add(name)
-                put_up = partial(fence, self.cluster, *shard, self.claims.holder.roll)
-                held.append(self.claims.take(name, self.waiter, self.params["claim_wait"], put_up))
-            for target in todo:
-                tick_all(held)
-                written[target.key] = self._written(target, room)
+            with self.claims.holding(self._fences(todo), self.waiter, self.params["claim_wait"]):
+                for target in todo:
+                    self.waiter.tick()
+                    written[target.key] = self._written(target, room)
         except (Stop, ClaimHeld, ClaimLost, EdgeError) as error:
             raise self._broken_off(error, [t for t in todo if t.key in written], todo) from error
-        finally:
-            self.waiter.tick = lambda: None
-            release_all(claim for claim in held if claim.name not in kept)
         return [written.get(target.key, target) for target in looked]
 
     def _written(self, target: Target, room: place.Room) -> Target:
@@ -397,9 +361,7 @@ class _Run:
     def _observed_one(self, target: Target) -> Owner:
         def look() -> Look[Owner]:
             owner = parse_stateful_set(self.cluster.kube.get(target.path))
-            if owner.observed_generation >= owner.generation:
-                return Look(owner)
-            return Look(missing=f"observedGeneration {owner.observed_generation} lags generation {owner.generation}")
+            return Look(missing=owner.lag) if owner.lag else Look(owner)
 
         try:
             found: Owner = self.waiter.until(
@@ -432,13 +394,9 @@ class _Run:
     def _require_rights(self, todo: list[Target]) -> None:
         namespaces = sorted({target.key[0] for target in todo})
         granted = self.cluster.rights_to_specify(namespaces)
-        if granted.missing:
-            missing = ", ".join(str(right) for right in granted.missing)
-            raise self._failure(
-                gates.rights_are_granted.__name__,
-                f"Kubernetes does not let us {missing}: grant what docs/rbac.yaml lists for tablet_spec",
-                next_command=can_i(granted.missing[0].namespace),
-            )
+        if problem := granted.problem(STEP):
+            gate, look = gates.rights_are_granted.__name__, can_i(granted.missing[0].namespace)
+            raise self._failure(gate, problem, next_command=look)
         if granted.note:
             self._note(granted.note)
 
