@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -153,3 +154,15 @@ def test_a_reboot_in_place_that_would_take_too_much_is_refused(limit: str, says:
         assert refused.returncode == 2, refused.text[-3000:]
         assert says in refused.text
         assert (acts(lab), cordoned(lab, "worker-2")) == ([], False)
+
+
+def test_a_maintenance_that_stops_before_the_hook_gives_the_node_back_and_says_why(tmp_path: Path) -> None:
+    with SimulatedLab(old="24.0.2", new="24.0.2", more=THREE) as lab:
+        lab.pause("a disk alarm")
+        arguments = (*in_place(lab, tmp_path, "worker-3"), "--limit", "vitess_tablets")
+        stopped = lab.play(NODE, *arguments, name="node-stopped", timeout_s=600)
+        assert stopped.returncode == 2, stopped.text[-3000:]
+        (said,) = re.findall(r'"msg": "(paused: [^"]*)"}', stopped.text.partition("Stop before the maintenance")[2])
+        assert "a disk alarm" in said
+        assert "not back" not in said
+        assert (acts(lab), cordoned(lab, "worker-3"), lab.claims_held()) == ([], False, [])

@@ -110,21 +110,7 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
     whole: dict[str, tuple[plan.Step, ...]] = {}
     for step in steps.values():
         whole[step.shard] = (*whole.get(step.shard, ()), step)
-    options = {name: params[name] for name in DECIDING}
-    late = params["hold_before_reparent"] or params["replicas_wait"] > 0
-    if approved is None:
-        order = plan.ordered((step for alias, step in steps.items() if alias in chosen), late)
-        batches = plan.batches(order, params["shards_at_once"], params["canary"], params["one_cell_at_once"], late)
-        order = tuple(step for batch in batches for step in batch)
-        document = plan_document.document(batches, options)
-    else:
-        moved = plan_document.differences(approved, steps, options, params["hold_before_reparent"])
-        if moved:
-            raise plan.Unfit(
-                f"the world has moved since the plan was made: {in_short(moved, PROBLEMS_NAMED)}",
-                plan_document.NEW_PLAN,
-            )
-        order, document = plan_document.steps_of(approved, steps), approved
+    order, document = _arranged(params, approved, steps, chosen)
     if params["replicas_wait"] <= 0 and gates.primary_comes_last.__name__ not in overrides:
         plan.check_primaries_last(order, whole)
     todo = frozenset(step.alias for step in order if step.action == "replace")
@@ -178,6 +164,26 @@ def run(params: dict[str, Any], cluster: Cluster, clock: Clock) -> dict[str, Any
             ]
         ),
     }
+
+
+def _arranged(
+    params: dict[str, Any],
+    approved: plan_document.Document | None,
+    steps: dict[Alias, plan.Step],
+    chosen: frozenset[Alias],
+) -> tuple[tuple[plan.Step, ...], plan_document.Document]:
+    """The order, and the document that says it: the approved one where it can still be done. Raises Unfit where the world has moved."""
+    options = {name: params[name] for name in DECIDING}
+    if approved is not None:
+        moved = plan_document.differences(approved, steps, options, params["hold_before_reparent"])
+        if moved:
+            named = in_short(moved, PROBLEMS_NAMED)
+            raise plan.Unfit(f"the world has moved since the plan was made: {named}", plan_document.NEW_PLAN)
+        return plan_document.steps_of(approved, steps), approved
+    late = params["hold_before_reparent"] or params["replicas_wait"] > 0
+    order = plan.ordered((step for alias, step in steps.items() if alias in chosen), late)
+    batches = plan.batches(order, params["shards_at_once"], params["canary"], params["one_cell_at_once"], late)
+    return tuple(step for batch in batches for step in batch), plan_document.document(batches, options)
 
 
 def _oldest_transaction(cluster: Cluster, primary: Alias) -> float:
