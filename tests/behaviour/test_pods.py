@@ -50,6 +50,15 @@ def test_two_budgets_on_a_pod_are_permanent_and_never_a_forced_delete(rig: Rig) 
     rig.assert_unharmed()
 
 
+def test_a_pod_with_two_budgets_is_refused_by_the_plan_before_anything_is_touched(rig: Rig) -> None:
+    """Kubernetes evicts none that has two, so the roll would drain it and put it back."""
+    _budget(rig, "another", maxUnavailable=1)
+    rolled = rig.roll()
+    assert "Kubernetes evicts no Pod that has two" in str((rolled.failure or {}).get("failure", {}).get("reason"))
+    assert (rig.acts, rig.journal()) == ([], {})
+    rig.assert_unharmed()
+
+
 def test_a_sibling_that_is_lost_while_the_budget_blocks_stops_the_eviction(rig: Rig) -> None:
     """operators.md D28: the wait made the evidence void."""
     _budget(rig, minAvailable=3)

@@ -109,6 +109,19 @@ def test_the_primary_is_never_drained_or_evicted(rig: Rig) -> None:
     rig.assert_unharmed()
 
 
+def test_a_primary_is_not_moved_before_an_older_replica(rig: Rig) -> None:
+    """vitess#19034: it may not replay what the newer primary writes."""
+    assert rig.replace(102).failure is None
+    rig.acts.clear()
+    result = rig.execute("shard_reparent", 101)
+    assert result["failure"]["gate"] == "primary_comes_last"
+    assert "zone1-0000000103 of commerce/- comes before its primary" in result["failure"]["reason"]
+    rig.assert_nothing_taken()
+    assert rig.replace(103).failure is None
+    assert not rig.execute("shard_reparent", 101).get("failed")
+    rig.assert_unharmed()
+
+
 def test_a_reparent_waits_for_one_of_another_shard_in_the_same_ansible_playbook(make: Make) -> None:
     """Shards side by side (shards_at_once) are one executor: its own Lease must hold it back too."""
     rig = make(like_the_lab())
